@@ -22,8 +22,8 @@ from pathlib import Path
 import psutil
 
 from handlers.model.bundle import Bundle
-from serving.torchserve.cores import CoreShares
 from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
+from serving.workers.cores import CoreShares
 from training.packaging.archive import build_archive
 
 _VERSION = "1"

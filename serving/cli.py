@@ -35,10 +35,12 @@ from serving.options import (
     TrackingOption,
     TrustedKeysOption,
     WebhookSecretOption,
+    WorkerHostOption,
     WorkspaceOption,
     exposures_folder,
     open_registry,
 )
+from serving.workers.kinds import WorkerHostKind
 
 # While a tracking server is away, urllib3 has a line for each try; sync has one for all of them.
 _LEAST_LEVELS: Final = {"mlflow": logging.WARNING, "alembic": logging.WARNING, "urllib3": logging.ERROR}
@@ -70,6 +72,7 @@ def serve(
     clients_file: OptionalClientsFileOption = None,
     max_calls_per_client: CallsPerClientOption = 0,
     max_connections_per_client: ConnectionsPerClientOption = 0,
+    worker_host: WorkerHostOption = WorkerHostKind.TORCHSERVE,
     metrics_port: Annotated[
         int,
         typer.Option(
@@ -77,7 +80,7 @@ def serve(
             envvar="DEEPHYPEBOT_TORCHSERVE_METRICS_PORT",
             min=0,
             max=65535,
-            help=f"Port of TorchServe's Prometheus page, on {LOOPBACK}; 0 takes any free one.",
+            help=f"Port of the workers' Prometheus page, on {LOOPBACK}; 0 takes any free one.",
         ),
     ] = 0,
     gateway_metrics_port: Annotated[
@@ -110,7 +113,7 @@ def serve(
     ] = "lcgan,cvae",
     workers: Annotated[
         int,
-        typer.Option("--workers", min=0, help="TorchServe workers of each live version; 0 for one per core, up to 4."),
+        typer.Option("--workers", min=0, help="Workers of each live version; 0 for one per core, up to 4."),
     ] = 0,
     max_in_flight: Annotated[
         int, typer.Option("--max-in-flight", min=1, help="Concurrency limit; requests above it are refused.")
@@ -139,13 +142,15 @@ def serve(
 ) -> None:
     """Serve the registry's champions through a gRPC gateway.
 
-    The command starts TorchServe and follows the registry, in the foreground. SIGTERM and Ctrl-C drain: requests in
+    The command starts the workers and follows the registry, in the foreground. SIGTERM and Ctrl-C drain: requests in
     flight are answered, then everything stops. A second one stops at once.
 
     Examples:
         deephypebot serve
 
         deephypebot serve --port 0 --ready-file run/ready.json --models lcgan
+
+        deephypebot serve --worker-host pool
     """
     import asyncio
 
@@ -153,7 +158,7 @@ def serve(
     from serving.security.settings import ClientLimits, SecuritySettings
     from serving.service import serve as run_service
     from serving.settings import service_settings, webhook_secret
-    from serving.torchserve.cores import default_workers
+    from serving.workers.cores import default_workers
 
     _configure_logging()
     keep_others_out()
@@ -177,6 +182,7 @@ def serve(
             clients_file=clients_file,
             limits=ClientLimits(max_calls=max_calls_per_client, max_connections=max_connections_per_client),
         ),
+        worker_host=worker_host,
         metrics_port=metrics_port,
         gateway_metrics_port=gateway_metrics_port,
         gateway_metrics_host=gateway_metrics_host,

@@ -3,8 +3,7 @@
 ServingError
 ├── PortInUseError     another process has the port
 ├── SecurityError      other machines could ask without a check, or a file that checks them cannot be used
-├── JavaMissingError   TorchServe has no Java runtime
-├── TorchServeError    TorchServe does not start, does not answer, or refuses a version
+├── WorkerHostError    the worker host does not start, does not answer, or refuses a version
 ├── ArchiveError       an archive is missing, damaged, or not the one that was registered
 ├── PolicyError        the traffic tags of a model's versions cannot be understood, or contradict each other
 └── RegistryError      the model registry cannot be read, or has no such model, version or alias
@@ -33,12 +32,8 @@ class SecurityError(ServingError):
     """Other machines could ask without a check, or a file that checks them cannot be used."""
 
 
-class JavaMissingError(ServingError):
-    """TorchServe has no Java runtime."""
-
-
-class TorchServeError(ServingError):
-    """TorchServe does not start, does not answer, or refuses a version."""
+class WorkerHostError(ServingError):
+    """The worker host (`serving.workers.host`) does not start, does not answer, or refuses a version."""
 
 
 class ArchiveError(ServingError):

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from foundation.commands import serve_command
 from foundation.model_versions import CHAMPION_ALIAS, VersionName
+from serving.workers.kinds import WorkerHostKind
 
 if TYPE_CHECKING:
     from serving.client import CommentaryClient
@@ -39,6 +40,14 @@ NumberArgument = Annotated[
     str | None, typer.Argument(metavar="[NUMBER]", help="Number of the version, where only its model is named.")
 ]
 TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, help="Maximum time to wait, in seconds.")]
+WorkerHostOption = Annotated[
+    WorkerHostKind,
+    typer.Option(
+        "--worker-host",
+        envvar="DEEPHYPEBOT_WORKER_HOST",
+        help="What runs the workers: TorchServe, or a pool of the service's own processes, which needs no Java.",
+    ),
+]
 ExposuresOption = Annotated[
     Path | None,
     typer.Option(

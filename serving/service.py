@@ -1,4 +1,4 @@
-"""Composition root of the serving side: TorchServe, registry sync and gateway, wired together."""
+"""Composition root of the serving side: worker host, registry sync and gateway, wired together."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,8 @@ from serving.gateway.access_log import open_access_log
 from serving.gateway.metrics_page import metrics_page
 from serving.gateway.server import Gateway
 from serving.http.door import Door
+from serving.pool.pool import Pool
+from serving.pool.settings import PoolSettings
 from serving.ready_file import ReadyFile
 from serving.registry.unpacked import Unpacked
 from serving.settings import ServiceSettings
@@ -27,13 +29,14 @@ from serving.sync.loop import Sync
 from serving.sync.watch import Watch
 from serving.telemetry import names
 from serving.telemetry.tracing import open_tracing
-from serving.torchserve.replacements import Replacements
-from serving.torchserve.supervisor import Running, Supervisor
+from serving.torchserve.supervisor import Supervisor
 from serving.traffic.drift_book import DriftBook
 from serving.traffic.exposures import Recorder
 from serving.traffic.learned import LearnedReferences
 from serving.traffic.routes import RoutingTable
 from serving.traffic.segments import Segments
+from serving.workers.host import RunningHost, WorkerHost
+from serving.workers.replacements import Replacements
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +54,7 @@ class Service:
     http_url: str
     """Address of the HTTP/JSON door; empty if there is none."""
     table: RoutingTable
-    supervisor: Supervisor
+    host: WorkerHost
     failed: asyncio.Future[None]
     """Future that gets the exception of a part that ends, since no part should."""
     changed: asyncio.Condition
@@ -72,7 +75,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
 
     Raises:
         PortInUseError: the gateway's port is taken.
-        JavaMissingError, TorchServeError: TorchServe cannot be started.
+        WorkerHostError: what runs the workers cannot be started.
         RegistryError: the registry does not exist, and there is no last good state to start with.
         ArchiveError: the model store cannot be made.
         SecurityError: the file of trusted keys cannot be used, or others may write the model store with it.
@@ -90,7 +93,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
         sync.wake()  # the door opens when there is a sync
 
     replacements = Replacements()
-    supervisor = Supervisor(settings.torchserve, on_down=on_down, replacements=replacements)
+    host = _worker_host(settings, on_down=on_down, replacements=replacements)
     segments = Segments(settings.exposures) if settings.exposures is not None else None
     async with contextlib.AsyncExitStack() as stack:
         tracing, sender = stack.enter_context(open_tracing(names.GATEWAY)) or (None, None)
@@ -98,7 +101,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
         gateway = Gateway(
             settings.gateway,
             table=table,
-            inference=lambda: supervisor.running.inference if supervisor.running is not None else None,
+            inference=lambda: host.running.inference if host.running is not None else None,
             recorder=Recorder(segments),
             shadow=settings.shadow,
             tracing=tracing,
@@ -109,12 +112,12 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
             gateway.metrics.counts.name_source("gateway_spans", sender.counts)
             gateway.metrics.counts.name_source("gateway_traces_dropped", lambda: sender.dropped)
         door = Door(settings.http, gateway=gateway, wake=on_webhook) if settings.http is not None else None
-        _make_model_store(settings.torchserve.model_store, is_trusted=settings.sync.trusted_keys is not None)
-        unpacked = stack.enter_context(Unpacked(settings.torchserve.model_store))
-        # The exits run in the opposite order: sync ends, requests in flight are answered, TorchServe stops.
+        _make_model_store(settings.sync.model_store, is_trusted=settings.sync.trusted_keys is not None)
+        unpacked = stack.enter_context(Unpacked(settings.sync.model_store))
+        # The exits run in the opposite order: sync ends, requests in flight are answered, the workers stop.
         if segments is not None:
             stack.callback(segments.close)
-        stack.push_async_callback(supervisor.stop)
+        stack.push_async_callback(host.stop)
         if door is not None:
             stack.push_async_callback(door.stop)
         stack.push_async_callback(gateway.stop, hurry)
@@ -125,7 +128,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
                 gateway.metrics,
                 settings.gateway_metrics_port,
                 host=settings.gateway_metrics_host,
-                torchserve_url=lambda: running.instance.metrics_url if (running := supervisor.running) else None,
+                workers_url=lambda: running.metrics_url if (running := host.running) else None,
             )
         )
         sync_counts = SyncCounts(settings.models)
@@ -134,7 +137,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
         sync = Sync(
             settings.sync,
             tracking_uri=settings.tracking_uri,
-            supervisor=supervisor,
+            host=host,
             table=table,
             unpacked=unpacked,
             on_change=wake.set,
@@ -144,9 +147,9 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
         if settings.sync.trusted_keys is None:
             _log.info("archives need no signature; --trusted-keys names the keys that must have signed them")
         http_url = await door.start() if door is not None else ""
-        await _start_torchserve_and_registry(supervisor, sync)
+        await _start_host_and_registry(host, sync)
         watch = Watch(
-            supervisor=supervisor,
+            host=host,
             table=table,
             workers=settings.sync.workers,
             replacements=replacements,
@@ -155,8 +158,8 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
             withdraw=sync.withdraw,
         )
         gateway.metrics.counts.name_source("workers_replaced", lambda: replacements.workers)
-        gateway.metrics.counts.name_source("torchserve_restarts", lambda: replacements.jvm)
-        endless = [supervisor.watch(), sync.run(), watch.run(), _spread_changes(wake, changed, gateway)]
+        gateway.metrics.counts.name_source("torchserve_restarts", lambda: replacements.host)
+        endless = [host.watch(), sync.run(), watch.run(), _spread_changes(wake, changed, gateway)]
         if segments is not None:
             endless.append(segments.run())
         failed = await stack.enter_async_context(_in_background(*endless))
@@ -165,7 +168,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
             metrics_url=metrics_url,
             http_url=http_url,
             table=table,
-            supervisor=supervisor,
+            host=host,
             failed=failed,
             changed=changed,
         )
@@ -245,9 +248,9 @@ async def _report(service: Service, ready_file: ReadyFile) -> None:
     was_live, workers_page = False, ""
     while True:
         async with service.changed:
-            running = service.supervisor.running
-            if running is not None and running.instance.metrics_url != workers_page:
-                workers_page = running.instance.metrics_url
+            running = service.host.running
+            if running is not None and running.metrics_url != workers_page:
+                workers_page = running.metrics_url
                 _log.info("metrics of the workers are on %s", workers_page)
             if service.is_live and running is not None:
                 if not was_live:
@@ -257,12 +260,11 @@ async def _report(service: Service, ready_file: ReadyFile) -> None:
             await service.changed.wait()
 
 
-def _addresses(service: Service, running: Running) -> dict[str, Any]:
+def _addresses(service: Service, running: RunningHost) -> dict[str, Any]:
     return {
         "target": service.target,
         "pid": os.getpid(),
-        "torchserve_pid": running.instance.pid,
-        "metrics": running.instance.metrics_url,
+        **running.addresses,
         "gateway_metrics": service.metrics_url,
         **({"http": service.http_url} if service.http_url else {}),
         "champions": {model: service.table.champion(model) for model in service.table.models},
@@ -287,9 +289,16 @@ def _make_model_store(folder: Path, *, is_trusted: bool) -> None:
         ) from cause
 
 
-async def _start_torchserve_and_registry(supervisor: Supervisor, sync: Sync) -> None:
-    """Start TorchServe and open the registry at once, as each takes seconds; if one fails, TorchServe is stopped."""
-    starting = asyncio.create_task(supervisor.start())
+def _worker_host(settings: ServiceSettings, *, on_down: Callable[[], None], replacements: Replacements) -> WorkerHost:
+    """Return the worker host that the settings name."""
+    if isinstance(settings.host, PoolSettings):
+        return Pool(settings.host, on_down=on_down)
+    return Supervisor(settings.host, on_down=on_down, replacements=replacements)
+
+
+async def _start_host_and_registry(host: WorkerHost, sync: Sync) -> None:
+    """Start the worker host and open the registry at once, as each takes seconds; if one fails, the host is stopped."""
+    starting = asyncio.create_task(host.start())
     try:
         await sync.open()
         await starting

@@ -11,11 +11,13 @@ from foundation.defaults import GATEWAY_PORT, LOOPBACK
 from serving.errors import ServingError
 from serving.gateway.settings import GatewaySettings
 from serving.http.settings import HttpSettings
+from serving.pool.settings import PoolSettings
 from serving.security.settings import SecuritySettings
 from serving.sync.loop import SyncSettings
 from serving.torchserve.process import TorchServeSettings
 from serving.traffic.segments import ExposureSettings
 from serving.traffic.shadow import ShadowSettings
+from serving.workers.kinds import WorkerHostKind
 
 WEBHOOK_SECRET_VARIABLE: Final = "DEEPHYPEBOT_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
 _LEAST_SECRET: Final = 16
@@ -25,9 +27,12 @@ _DRAIN_MARGIN_S: Final = 10.0
 """Time between the longest deadline and the end of the wait for those requests."""
 
 
+_HOSTS: Final = {WorkerHostKind.TORCHSERVE: TorchServeSettings, WorkerHostKind.POOL: PoolSettings}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSettings:
-    """Settings of the service: TorchServe, sync and gateway.
+    """Settings of the service: worker host, sync and gateway.
 
     Raises:
         ValueError: no model is named.
@@ -36,7 +41,8 @@ class ServiceSettings:
     tracking_uri: str
     models: tuple[str, ...]
     """Registered models to serve; the first answers requests that name no model."""
-    torchserve: TorchServeSettings
+    host: TorchServeSettings | PoolSettings
+    """Settings of what runs the workers."""
     sync: SyncSettings
     gateway: GatewaySettings
     exposures: ExposureSettings | None = None
@@ -97,6 +103,7 @@ def service_settings(
     host: str = LOOPBACK,
     port: int = GATEWAY_PORT,
     security: SecuritySettings | None = None,
+    worker_host: WorkerHostKind = WorkerHostKind.TORCHSERVE,
     metrics_port: int = 0,
     gateway_metrics_port: int = 0,
     gateway_metrics_host: str = LOOPBACK,
@@ -125,7 +132,7 @@ def service_settings(
     return ServiceSettings(
         tracking_uri=tracking_uri or default_tracking_uri(workspace),
         models=models,
-        torchserve=TorchServeSettings(model_store=model_store, log_dir=workspace / "logs", metrics_port=metrics_port),
+        host=_HOSTS[worker_host](model_store=model_store, log_dir=workspace / "logs", metrics_port=metrics_port),
         sync=SyncSettings(
             model_store=model_store,
             last_good=workspace / "last_good",

@@ -40,7 +40,7 @@ def bench_replay(
     from benchmarks.serving.archive import bring_archive
     from benchmarks.serving.plan import Serving
     from foundation.processors import num_processors
-    from serving.torchserve.cores import default_workers
+    from serving.workers.cores import default_workers
 
     errors = Console(stderr=True)
     workers = default_workers()

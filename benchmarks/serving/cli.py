@@ -175,7 +175,7 @@ def _serving(archive: Archive, workers: int, threads: int, batch_size: int, dela
     """Return the requested settings, with the defaults of `serve` and of the archive for the others."""
     from benchmarks.serving.plan import Serving
     from foundation.processors import num_processors
-    from serving.torchserve.cores import default_workers
+    from serving.workers.cores import default_workers
 
     number = workers or default_workers()
     return Serving(

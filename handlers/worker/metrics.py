@@ -1,6 +1,6 @@
 """Metrics of a worker, on TorchServe's Prometheus page.
 
-TorchServe shows the metrics that its metrics file names (`serving/torchserve/metrics.yaml`). In a TorchServe that was
+TorchServe shows the metrics that its metrics file names (`serving/workers/metrics.yaml`). In a TorchServe that was
 started with another file, a worker answers all the same and counts nothing.
 """
 

@@ -44,14 +44,14 @@ def page() -> list[str]:
         "",
         *table(_HEADER, [*_worker(), *_gateway(), *_bot()]),
         "",
-        "TorchServe's own metrics, shown on the page of a worker too, are named in `serving/torchserve/metrics.yaml`.",
+        "TorchServe's own metrics, shown on the page of a worker too, are named in `serving/workers/metrics.yaml`.",
     ]
 
 
 def _worker() -> Iterator[list[str]]:
     """Metrics of `metrics.yaml` that a worker adds to; their meaning stands under the constants of their names."""
     meanings = _constants(worker)
-    document = yaml.safe_load((ROOT / "serving/torchserve/metrics.yaml").read_text(encoding="utf-8"))
+    document = yaml.safe_load((ROOT / "serving/workers/metrics.yaml").read_text(encoding="utf-8"))
     for kind, entries in document["model_metrics"].items():
         for entry in entries:
             if entry["name"] in meanings:

@@ -12,23 +12,23 @@ from handlers.contract import CommentaryRequest, CommentaryResponse
 from serving.gateway.parts import Place
 from serving.gateway.traces import following
 from serving.telemetry.course import Course
-from serving.torchserve.faults import InferenceError
-from serving.torchserve.inference import Inference
 from serving.traffic.admission.counts import AdmissionCounts
 from serving.traffic.admission.work import work_of
 from serving.traffic.route import Route
+from serving.workers.faults import InferenceError
+from serving.workers.inference import Inference
 
 _TIMEOUT_MARGIN_S: Final = 10.0
-"""Time beyond the worker's responseTimeout after which a call to TorchServe is given up: a request may wait for a batch
-before its own. Without a limit, a call that TorchServe forgets would be held for ever."""
+"""Time beyond the worker's responseTimeout after which a call to the worker host is given up: a request may wait for a
+batch before its own. Without a limit, a call that the host forgets would be held for ever."""
 
 
 class Asking:
     """Asker of workers, which counts what is in flight.
 
     Args:
-        inference: returns the connection to TorchServe, or None while TorchServe is down.
-        max_in_flight: requests that may wait or be with TorchServe at once.
+        inference: returns the connection to the worker host, or None while the host is down.
+        max_in_flight: requests that may wait or be with the worker host at once.
     """
 
     def __init__(self, *, inference: Callable[[], Inference | None], max_in_flight: int) -> None:
@@ -36,7 +36,7 @@ class Asking:
         self._max_in_flight = max_in_flight
         self._shadow_counts = AdmissionCounts()
         self.in_flight = 0
-        """Requests that wait or that TorchServe holds, those of clients that have left included."""
+        """Requests that wait or that the worker host holds, those of clients that have left included."""
         self.counts: Final = AdmissionCounts()
 
     def check_room(self, calls: int = 1) -> None:
@@ -53,14 +53,14 @@ class Asking:
             )
 
     def connection(self) -> Inference:
-        """Return the connection to TorchServe.
+        """Return the connection to the worker host.
 
         Raises:
             InferenceError: UNAVAILABLE: there is none now.
         """
         inference = self._inference()
         if inference is None:
-            raise InferenceError(grpc.StatusCode.UNAVAILABLE, "TorchServe is being restarted; retry later")
+            raise InferenceError(grpc.StatusCode.UNAVAILABLE, "the worker host is being restarted; retry later")
         return inference
 
     def place(self) -> Place:

@@ -1,4 +1,4 @@
-"""Spans of a call: the call itself, the waits, the call of TorchServe, and the worker's decode behind it."""
+"""Spans of a call: the call itself, the waits, the call of the worker host, and the worker's decode behind it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from serving.telemetry import names
 from serving.telemetry.context import TraceContext
 from serving.telemetry.course import Attempt, Course
 from serving.telemetry.spans import Attributes, SpanBatch, SpanKind, Value, add_event
-from serving.torchserve.faults import InferenceError
 from serving.traffic.policy import AssignedBy
 from serving.v1 import commentary_pb2
+from serving.workers.faults import InferenceError
 
 _NS: Final = 1_000_000_000
 _GATEWAY, _WORKER = 0, 1
@@ -200,7 +200,7 @@ def _add_course(spans: _Spans, course: Course, above: int, ended: float) -> None
 def _add_call(
     spans: _Spans, attempt: Attempt, period: tuple[float, float], above: int, attributes: dict[str, Value]
 ) -> None:
-    """Add the span of a call of TorchServe, and those of the worker behind it."""
+    """Add the span of a call of the worker host, and those of the worker behind it."""
     if attempt.batch_id:
         attributes |= {names.BATCH_ID: attempt.batch_id, names.BATCH_REQUESTS: attempt.batch_requests}
     attributes |= {names.RPC_SYSTEM: names.GRPC, names.RPC_STATUS: attempt.fault or "OK"}

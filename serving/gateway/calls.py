@@ -18,8 +18,6 @@ from serving.gateway.interleaved import Interleaver
 from serving.gateway.parts import SendPart, answer_in_parts, send_in_time
 from serving.gateway.records import Dealt, Records
 from serving.gateway.traces import CallTrace, Traces
-from serving.torchserve.faults import InferenceError
-from serving.torchserve.inference import Inference
 from serving.traffic.drift_book import DriftBook
 from serving.traffic.experiment import ExperimentArms
 from serving.traffic.exposures import Recorder
@@ -30,6 +28,8 @@ from serving.traffic.route import Route
 from serving.traffic.routes import NotReadyError, RoutingTable, UnknownRouteError
 from serving.traffic.shadow import Mirror, ShadowSettings, seeded, with_seed
 from serving.v1 import commentary_pb2
+from serving.workers.faults import InferenceError
+from serving.workers.inference import Inference
 
 
 class Calls:
@@ -37,8 +37,8 @@ class Calls:
 
     Args:
         table: live versions.
-        inference: returns the connection to TorchServe, or None while TorchServe is down.
-        max_in_flight: requests that may wait or be with TorchServe at once.
+        inference: returns the connection to the worker host, or None while the host is down.
+        max_in_flight: requests that may wait or be with the worker host at once.
         recorder: gets the exposure of each answer.
         figures: gets the durations, errors and shadows of each version.
         shadow: limits of shadow traffic.
@@ -79,7 +79,7 @@ class Calls:
 
     @property
     def in_flight(self) -> int:
-        """Requests that wait or that TorchServe holds, those of clients that have left included."""
+        """Requests that wait or that the worker host holds, those of clients that have left included."""
         return self.asking.in_flight
 
     async def answer(

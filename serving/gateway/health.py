@@ -22,7 +22,7 @@ class Health:
     Args:
         services: full names of the gateway's services; a model's health is asked for as `SERVICE/MODEL`.
         table: live versions.
-        is_up: whether TorchServe runs.
+        is_up: whether the worker host runs.
     """
 
     def __init__(self, *services: str, table: RoutingTable, is_up: Callable[[], bool]) -> None:

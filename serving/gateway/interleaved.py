@@ -15,12 +15,12 @@ from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdenti
 from serving.gateway.records import Dealt, Records
 from serving.gateway.traces import CallTrace
 from serving.interleaving import ArmAnswer, InterleavedResponse, interleave, samples_per_arm
-from serving.torchserve.faults import InferenceError
 from serving.traffic.experiment import ExperimentArms
 from serving.traffic.policy import AssignedBy, Assignment, TrafficPolicy
 from serving.traffic.route import Route
 from serving.traffic.routes import RoutingTable
 from serving.traffic.shadow import seeded
+from serving.workers.faults import InferenceError
 
 Ask = Callable[[Route, CommentaryRequest, float], Awaitable[CommentaryResponse]]
 """Function that asks one version within a number of seconds, or raises an `InferenceError`."""

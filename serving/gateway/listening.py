@@ -39,7 +39,7 @@ _MOST_DESCRIPTORS: Final = 65_536
 """More are of no use, and some programs that inherit the limit close every possible descriptor one by one."""
 _FEW_DESCRIPTORS: Final = 4_096
 _RESERVED_SHARE: Final = 4
-"""One descriptor in so many is kept for TorchServe, the registry, archives and logs."""
+"""One descriptor in so many is kept for the worker host, the registry, archives and logs."""
 _LEAST_STREAMS: Final = 1_000
 _STREAMS_PER_PLACE: Final = 4
 _IDLE_S: Final = 300

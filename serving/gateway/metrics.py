@@ -73,9 +73,9 @@ class GatewayMetrics(grpc.aio.ServerInterceptor):
         Gauge(
             "deephypebot_gateway_in_flight", "Accepted requests without an answer yet.", registry=self.registry
         ).set_function(in_flight)
-        self.torchserve_up: Final = Gauge(
+        self.workers_up: Final = Gauge(
             "deephypebot_gateway_torchserve_up",
-            "1 if TorchServe's page answered this scrape and its metrics follow; 0 if they are missing.",
+            "1 if the page of the workers answered this scrape and its metrics follow; 0 if they are missing.",
             registry=self.registry,
         )
         Info("deephypebot_gateway_build", "Version of the gateway.", registry=self.registry).info(

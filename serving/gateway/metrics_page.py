@@ -1,4 +1,4 @@
-"""One page of metrics for Prometheus: the gateway's own, and TorchServe's page behind them."""
+"""One page of metrics for Prometheus: the gateway's own, and the worker host's page behind them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from serving.gateway.metrics import GatewayMetrics
 _CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """Format of both parts."""
 _TIMEOUT_S: Final = 1.0
-"""Time for TorchServe's page; it is there in milliseconds, or TorchServe hangs."""
+"""Time for the worker host's page; it is there in milliseconds, or the host hangs."""
 _MAX_PAGE_BYTES: Final = 8 * 2**20
 
 
@@ -36,7 +36,7 @@ def metrics_page(
     port: int,
     *,
     host: str = LOOPBACK,
-    torchserve_url: Callable[[], str | None] = lambda: None,
+    workers_url: Callable[[], str | None] = lambda: None,
 ) -> Iterator[str]:
     """Serve metrics for the length of the block, and yield the page's address.
 
@@ -44,8 +44,8 @@ def metrics_page(
         metrics: the gateway's metrics.
         port: 0 takes any free one.
         host: address to listen on. The page asks nobody who they are.
-        torchserve_url: returns the address of TorchServe's page, which is fetched at each scrape; None while there is
-            no TorchServe. Where it does not answer, the rest is served without it.
+        workers_url: returns the address of the worker host's page, which is fetched at each scrape; None while
+            there is no host. Where it does not answer, the rest is served without it.
 
     Raises:
         ServingError: the address cannot be used.
@@ -53,10 +53,10 @@ def metrics_page(
     scraping = threading.Lock()
 
     def application(_: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        url = torchserve_url()
+        url = workers_url()
         theirs = _fetch(url) if url else None
         with scraping:  # so that the gauge is that of this scrape
-            metrics.torchserve_up.set(theirs is not None)
+            metrics.workers_up.set(theirs is not None)
             ours = generate_latest(metrics.registry)
         start_response("200 OK", [("Content-Type", _CONTENT_TYPE)])
         return [ours, theirs or b""]

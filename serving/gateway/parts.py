@@ -1,8 +1,8 @@
 """Answers in parts: the samples of a request are sent to its client while later ones are decoded.
 
-TorchServe gives one answer to a call, and its streams can leave a worker dead. So a request is asked for in parts, one
-after the other, each a call of its own: one sample, then three times as many as there are. A part tells the worker the
-seeds of the earlier samples, so the samples are those of the whole request, to the last bit.
+A worker host gives one answer to a call (TorchServe's streams can leave a worker dead). So a request is asked for in
+parts, one after the other, each a call of its own: one sample, then three times as many as there are. A part tells the
+worker the seeds of the earlier samples, so the samples are those of the whole request, to the last bit.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import grpc
 
 from handlers.contract import CommentaryRequest, CommentaryResponse, Sample, Timings
 from serving import wire
-from serving.torchserve.faults import InferenceError
 from serving.v1 import commentary_pb2
+from serving.workers.faults import InferenceError
 
 AskPart = Callable[[CommentaryRequest, Sequence[int]], Awaitable[CommentaryResponse]]
 """Function that asks for a part of a request. Its arguments are the request with the part's number of samples, and the

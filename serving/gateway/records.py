@@ -8,7 +8,6 @@ from typing import Final
 import grpc
 
 from handlers.contract import CommentaryRequest, CommentaryResponse
-from serving.torchserve.faults import Failure, InferenceError
 from serving.traffic.drift_book import DriftBook
 from serving.traffic.exposures import Recorder
 from serving.traffic.figures import FigureBook
@@ -16,6 +15,7 @@ from serving.traffic.policy import AssignedBy, Assignment, TrafficPolicy
 from serving.traffic.pressure import Pressure
 from serving.traffic.route import Route
 from serving.traffic.shadow import Mirror
+from serving.workers.faults import Failure, InferenceError
 
 _NOT_OF_THE_VERSION: Final = frozenset(
     {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED}
@@ -42,7 +42,7 @@ def is_of_version(fault: InferenceError) -> bool:
     """Return whether a valid request failed because of the version that it was dealt to.
 
     The version is at fault if its workers answer with an error, die, are away, or do not answer in time. It is not if
-    TorchServe itself is away, or for the reasons above.
+    the worker host itself is away, or for the reasons above.
     """
     if fault.failure is Failure.QUEUE_TOO_LONG:  # of its own workers
         return True

@@ -1,4 +1,4 @@
-"""The gRPC gateway: the typed service, standard health checks and reflection, in front of TorchServe.
+"""The gRPC gateway: the typed service, standard health checks and reflection, in front of the worker host.
 
 It validates requests, routes each to a version, sheds load above its concurrency limit, propagates deadlines, and
 translates every failure to its correct status code. A request that is refused never reaches a worker.
@@ -37,14 +37,14 @@ from serving.oip import open_inference_pb2_grpc
 from serving.oip.service import INFERENCE_SERVICE, OpenInference
 from serving.security.parts import Security
 from serving.telemetry.tracing import Tracing
-from serving.torchserve.faults import Failure, InferenceError
-from serving.torchserve.inference import Inference
 from serving.traffic.drift_book import DriftBook
 from serving.traffic.exposures import Recorder
 from serving.traffic.figures import FigureBook, with_figures
 from serving.traffic.routes import RoutingTable, UnknownRouteError
 from serving.traffic.shadow import ShadowSettings
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
+from serving.workers.faults import Failure, InferenceError
+from serving.workers.inference import Inference
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Gateway:
     Args:
         settings: address and limits.
         table: live versions.
-        inference: returns the connection to TorchServe, or None while TorchServe is down.
+        inference: returns the connection to the worker host, or None while the host is down.
         recorder: gets the exposure of each answer; None keeps none.
         shadow: limits of shadow traffic.
         tracing: makes the spans of requests; None where none are sent.

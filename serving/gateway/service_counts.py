@@ -52,8 +52,8 @@ _COUNTS: Final = {
         meaning="Webhooks of MLflow: accepted, repeated (received before), or refused for their signature or age.",
         label="outcome",
     ),
-    "workers_replaced": _Count(meaning="Replacements of workers of TorchServe.", label="reason"),
-    "torchserve_restarts": _Count(meaning="Restarts of TorchServe.", label="reason"),
+    "workers_replaced": _Count(meaning="Replacements of workers.", label="reason"),
+    "torchserve_restarts": _Count(meaning="Restarts of the worker host, with TorchServe of its JVM.", label="reason"),
     "sync_refused_versions": _Count(meaning="Attempts to make a version live that failed.", label="model"),
 }
 

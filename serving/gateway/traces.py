@@ -20,8 +20,8 @@ from serving.telemetry import names
 from serving.telemetry.context import TraceContext, context_in
 from serving.telemetry.course import Attempt, Course
 from serving.telemetry.tracing import Tracing
-from serving.torchserve.faults import InferenceError
 from serving.v1 import commentary_pb2
+from serving.workers.faults import InferenceError
 
 
 class CallTrace:
@@ -117,7 +117,7 @@ def following(
 
     Args:
         course: course of the request.
-        started: called when TorchServe gets the request.
+        started: called when the worker host gets the request.
 
     Yields:
         The attempt, and the function to call instead of `started`.

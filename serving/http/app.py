@@ -38,8 +38,8 @@ from serving.http.problems import ProblemError, problem_response
 from serving.http.settings import HttpSettings
 from serving.http.webhooks import MAX_WEBHOOK_BYTES, WEBHOOK_PATH, WebhookReceiver
 from serving.security.access import AccessError
-from serving.torchserve.faults import InferenceError
 from serving.v1 import commentary_pb2
+from serving.workers.faults import InferenceError
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")

@@ -15,9 +15,9 @@ from serving.oip import open_inference_pb2_grpc
 from serving.oip.answers import answer_to_message, singly, wanted_outputs
 from serving.oip.metadata import EXTENSIONS, PLATFORM, SERVER, input_metadata, output_metadata
 from serving.oip.requests import request_from_message
-from serving.torchserve.faults import InferenceError
 from serving.traffic.routes import RoutingTable, UnknownRouteError
 from serving.v1 import commentary_pb2
+from serving.workers.faults import InferenceError
 
 ASKS_FOR_END: Final = "triton_enable_empty_final_response"
 """Parameter by which tritonclient asks to be told the last answer of a request; it is told in any case."""

@@ -1,4 +1,4 @@
-"""Questions of the watch to TorchServe: whether it answers, what workers it has, and for tokens of an idle version."""
+"""Questions of the watch to the worker host: whether it answers, its workers, and tokens of an idle version."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ from typing import Final
 
 from serving.errors import ServingError
 from serving.sync.background import repeat
-from serving.sync.census import Census, end_ghosts, take_census
 from serving.sync.loading import try_route
-from serving.torchserve.supervisor import Running
-from serving.torchserve.verdicts import PING_S
 from serving.traffic.route import Route
+from serving.workers.host import Census, RunningHost
+from serving.workers.verdicts import PING_S
 
 _CENSUS_S: Final = (0.4, 2.0)
-"""Pause between two readings of TorchServe's lists, while something is wrong and otherwise."""
+"""Pause between two readings of the host's lists, while something is wrong and otherwise."""
 _PROBE_TIMEOUT_S: Final = 20.0
 _FAULT_PAUSES_S: Final = (0.5, 2.0)
 
 
 class Asking:
-    """Asks one TorchServe.
+    """Asks one running host.
 
     Args:
-        running: the TorchServe.
+        running: the host.
     """
 
-    def __init__(self, running: Running) -> None:
+    def __init__(self, running: RunningHost) -> None:
         self._running = running
         self.reachable = True
         """Whether it answered the last ping."""
@@ -35,13 +34,12 @@ class Asking:
         """Last reading of its lists of workers; None before the first."""
         self.troubled: Final = asyncio.Event()
         """Set while something is wrong, so that its lists are read more often."""
-        self._ghosts: set[int] = set()
 
     async def run(self) -> None:
         """Ping it and read its lists until cancelled."""
         await asyncio.gather(
-            repeat(self._ping, "pinging TorchServe", pauses_s=_FAULT_PAUSES_S),
-            repeat(self._take_census, "reading TorchServe's lists of workers", pauses_s=_FAULT_PAUSES_S),
+            repeat(self._ping, "pinging the worker host", pauses_s=_FAULT_PAUSES_S),
+            repeat(self._take_census, "reading the lists of workers", pauses_s=_FAULT_PAUSES_S),
         )
 
     async def probe(self, route: Route) -> None:
@@ -58,11 +56,10 @@ class Asking:
         often_s, seldom_s = _CENSUS_S
         self.troubled.clear()
         try:
-            self.census = await take_census(self._running.instance)
+            self.census = await self._running.take_census()
         except ServingError:  # pings and calls tell what is the matter
             await asyncio.sleep(often_s)
             return
-        self._ghosts = end_ghosts(self.census, self._ghosts, self._running.instance)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seldom_s):
                 await self.troubled.wait()

@@ -17,20 +17,20 @@ from serving.registry.versions import LIVE_ALIASES, ModelSnapshot, RegisteredVer
 from serving.sync.background import Tasks
 from serving.sync.desired import Desired, next_desired
 from serving.sync.last_good import LastGood
-from serving.sync.loading import Loader, TorchServeGoneError
+from serving.sync.loading import Loader
 from serving.sync.notes import Notes
 from serving.sync.observer import SyncObserver
 from serving.sync.planning import Action, Attempts, Drain, Limits, Live, Load, Switch, plan
 from serving.sync.readings import Readings
 from serving.sync.refusals import Refusals
-from serving.torchserve.supervisor import Running
 from serving.traffic.policy import TrafficPolicy, make_policy
 from serving.traffic.routes import RoutingTable
+from serving.workers.host import HostGoneError, RunningHost
 
 _log = logging.getLogger(__name__)
 
 _GONE_PAUSE_S: Final = 1.0
-"""Pause before a version is loaded again whose load TorchServe did not survive, or not answer."""
+"""Pause before a version is loaded again whose load the worker host did not survive, or not answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class Follower:
         self._notes = Notes(model, readings)
         self._loads, self._drains, self._others = Tasks(), Tasks(), Tasks()
         self._load_began_s: dict[str, float] = {}
-        self._running: Running | None = None
+        self._running: RunningHost | None = None
         self._is_ready = False
 
     def can_begin(self) -> bool:
@@ -118,11 +118,11 @@ class Follower:
         self._on_change()
         await self._notes.write(reading)
 
-    def step(self, running: Running) -> None:
+    def step(self, running: RunningHost) -> None:
         """Do what can be done now.
 
         Args:
-            running: the TorchServe that runs.
+            running: the host that runs.
         """
         if running is not self._running:
             for tasks in (self._loads, self._drains):
@@ -188,14 +188,14 @@ class Follower:
         Its requests in flight are lost. If it is not proven, the caller decides, for instance to `withdraw` it.
 
         Raises:
-            TorchServeGoneError: TorchServe ended meanwhile, or hangs, which says nothing about the version.
+            HostGoneError: the host ended meanwhile, or hangs, which says nothing about the version.
         """
         entry, running = self._desired.known.get(version), self._running
         if entry is None or running is None or self._table.route(self.model, version) is None:
             return False
         try:
             await self._loader.prove(entry, running)
-        except TorchServeGoneError:
+        except HostGoneError:
             raise
         except ServingError as fault:
             _log.warning("%s could not be loaded again: %s", entry.name, fault)
@@ -216,7 +216,7 @@ class Follower:
             champion=self._table.champion(self.model), versions=frozenset(self._table.live_versions(self.model))
         )
 
-    def _act(self, action: Action, running: Running) -> None:
+    def _act(self, action: Action, running: RunningHost) -> None:
         match action:
             case Load(version=version):
                 self._load_began_s[version] = time.monotonic()
@@ -227,7 +227,7 @@ class Follower:
             case Drain(version=version):
                 self._drain(version, running)
 
-    def _switch(self, version: str, running: Running) -> None:
+    def _switch(self, version: str, running: RunningHost) -> None:
         """Let a version answer, whether it is the champion or answers in its place."""
         before, named = self._table.champion(self.model), self._desired.champion
         self._table.switch(self.model, version)
@@ -238,23 +238,23 @@ class Follower:
                 self._notes.keep_way_back(before)
         else:
             _log.warning("%s/%s answers in place of the champion %s/%s", self.model, version, self.model, named)
-        # Only clients that bypass the gateway see TorchServe's own default.
+        # Only clients that bypass the gateway see the host's own default.
         name = f"the default of {self.model}"
         if name not in self._others:
             self._others.start(name, self._prefer(version, running))
 
-    async def _prefer(self, version: str, running: Running) -> None:
+    async def _prefer(self, version: str, running: RunningHost) -> None:
         try:
-            await running.instance.management.set_default(self.model, version)
+            await running.prefer(self.model, version)
         except ServingError as fault:
             _log.info("%s", fault)
 
-    def _drain(self, version: str, running: Running) -> None:
+    def _drain(self, version: str, running: RunningHost) -> None:
         route = self._table.remove(self.model, version)
         if version not in self._drains:
             self._drains.start(version, self._loader.drain(route, running))
 
-    async def _load(self, entry: RegisteredVersion, running: Running) -> None:
+    async def _load(self, entry: RegisteredVersion, running: RunningHost) -> None:
         version = entry.version
         try:
             await self._drains.wait(version)
@@ -264,8 +264,8 @@ class Follower:
                 _log.info("%s is live%s", entry.name, f" ({', '.join(entry.aliases)})" if entry.aliases else "")
                 self._refusals.forget(version)
                 self._notes.untag(entry)
-        except TorchServeGoneError as fault:
-            # The supervisor starts another TorchServe, and the version is loaded there.
+        except HostGoneError as fault:
+            # Another host is started, and the version is loaded there.
             _log.info("%s", fault)
             self._refusals.postpone(version, _GONE_PAUSE_S)
         except ServingError as fault:

@@ -1,4 +1,4 @@
-"""Versions into TorchServe and out of it: fetched, verified, registered, tried, described, drained."""
+"""Versions into the worker host and out of it: fetched, verified, registered, tried, described, drained."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from serving.registry.contents import ArchiveInfo
 from serving.registry.trust import Trust
 from serving.registry.unpacked import Unpacked, forms_batches
 from serving.registry.versions import RegisteredVersion
-from serving.torchserve.cores import CoreShares
-from serving.torchserve.faults import Failure, InferenceError
-from serving.torchserve.inference import Inference
-from serving.torchserve.registration import register_version
-from serving.torchserve.supervisor import Running, Supervisor
 from serving.traffic.route import Route, make_route
+from serving.workers.cores import CoreShares
+from serving.workers.faults import Failure, InferenceError
+from serving.workers.host import HostGoneError, RunningHost, WorkerHost
+from serving.workers.inference import Inference
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +30,7 @@ CANARY: Final = CommentaryRequest(
     genres=(), num_samples=1, sampling=SamplingParams(max_tokens=8), seed=0, request_id="canary"
 )
 _REMOVAL_PAUSES_S: Final = (1.0, 5.0, 30.0)
-"""Pauses before a version that TorchServe did not remove is removed again: its workers would stay for ever."""
+"""Pauses before a version that the host did not remove is removed again: its workers would stay for ever."""
 
 
 async def try_route(route: Route, inference: Inference, *, timeout_s: float) -> None:
@@ -48,10 +47,6 @@ async def try_route(route: Route, inference: Inference, *, timeout_s: float) -> 
         raise InferenceError(grpc.StatusCode.DEADLINE_EXCEEDED, reason) from cause
 
 
-class TorchServeGoneError(ServingError):
-    """TorchServe ended or hung while a version was loaded, which says nothing about the version."""
-
-
 class Fetcher(Protocol):
     """Source of archives."""
 
@@ -60,11 +55,11 @@ class Fetcher(Protocol):
 
 
 class Loader:
-    """Loader of versions into the running TorchServe.
+    """Loader of versions into the running host.
 
     Args:
         model_store: folder of the archives.
-        workers: TorchServe workers of each version.
+        workers: workers of each version.
         load_timeout_s: time for a version's workers to load it.
         canary_timeout_s: time for the answer to the request that tests a version.
         fetch_timeout_s: time to download an archive.
@@ -72,7 +67,7 @@ class Loader:
         archives: source of archives that the model store does not hold.
         trust: check of the archives' signatures.
         unpacked: place of the unpacked archives.
-        supervisor: supervisor of the TorchServe.
+        host: the worker host.
     """
 
     def __init__(
@@ -87,7 +82,7 @@ class Loader:
         archives: Fetcher,
         trust: Trust,
         unpacked: Unpacked,
-        supervisor: Supervisor,
+        host: WorkerHost,
     ) -> None:
         self._model_store = model_store
         self._workers = workers
@@ -98,22 +93,22 @@ class Loader:
         self._archives = archives
         self._trust = trust
         self._unpacked = unpacked
-        self._supervisor = supervisor
-        self._shares: dict[Running, CoreShares] = {}
-        """Core shares of the running TorchServe."""
+        self._host = host
+        self._shares: dict[RunningHost, CoreShares] = {}
+        """Core shares of the running host."""
 
-    async def prove(self, version: RegisteredVersion, running: Running, *, is_first: bool = False) -> Route:
+    async def prove(self, version: RegisteredVersion, running: RunningHost, *, is_first: bool = False) -> Route:
         """Fetch, verify, register and test a version, and return its route.
 
         Args:
             version: the version.
-            running: the TorchServe that runs.
+            running: the host that runs.
             is_first: whether nothing answers for its model yet: it is proven with one worker, which then has the cores
                 for itself and answers sooner, and the watch adds the others.
 
         Raises:
-            ServingError: the version cannot serve; TorchServe does not hold it then.
-            TorchServeGoneError: TorchServe ended meanwhile, or does not answer any more.
+            ServingError: the version cannot serve; the host does not hold it then.
+            HostGoneError: the host ended meanwhile, or does not answer any more.
         """
         try:
             info = await self._bring(version)
@@ -121,8 +116,7 @@ class Loader:
             shares.add(version.model, version.version)
             archive = archive_name(version.model, version.version)
             folder = await in_thread(lambda: self._unpacked.folder(self._model_store / archive, info))
-            await register_version(
-                running.instance,
+            await running.register(
                 str(folder) if folder is not None else archive,
                 model=version.model,
                 version=version.version,
@@ -134,32 +128,32 @@ class Loader:
             await try_route(route, running.inference, timeout_s=self._canary_timeout_s)
         except Exception as fault:
             unreachable = isinstance(fault, InferenceError) and fault.failure is Failure.UNREACHABLE
-            gone = unreachable or self._supervisor.running is not running
-            if gone or not await running.instance.management.is_healthy():
-                raise TorchServeGoneError(f"TorchServe went away while it loaded {version.name}") from fault
+            gone = unreachable or self._host.running is not running
+            if gone or not await running.is_healthy():
+                raise HostGoneError(f"the worker host went away while it loaded {version.name}") from fault
             await self._undo(version, running)
             # An archive or a machine may fail in ways that no library lists, and none of them may end the service.
             raise _refusal(fault) from fault
-        if self._supervisor.running is not running:
-            raise TorchServeGoneError(f"TorchServe went away while it loaded {version.name}")
+        if self._host.running is not running:
+            raise HostGoneError(f"the worker host went away while it loaded {version.name}")
         return route
 
-    async def describe(self, route: Route, running: Running) -> None:
+    async def describe(self, route: Route, running: RunningHost) -> None:
         """Fetch the description of a version's worker, once, and again when its share of the cores changes."""
         shares = self._shares_of(running)
         if route.described_with_threads == shares.threads:
             return
         route.described_with_threads = shares.threads
         try:
-            route.worker = await running.instance.management.describe_worker(route.info.model, route.info.version)
+            route.worker = await running.describe_worker(route.info.model, route.info.version)
         except ServingError as fault:  # the version answers requests, which is what counts
             _log.warning("%s", fault)
 
-    def needs_description(self, route: Route, running: Running) -> bool:
+    def needs_description(self, route: Route, running: RunningHost) -> bool:
         """Return whether `describe` has something to ask."""
         return route.described_with_threads != self._shares_of(running).threads
 
-    async def drain(self, route: Route, running: Running) -> None:
+    async def drain(self, route: Route, running: RunningHost) -> None:
         """Wait for the requests in flight of a version that was removed from the table, and unregister it."""
         model, version = route.info.model, route.info.version
         try:
@@ -167,7 +161,7 @@ class Loader:
         except TimeoutError:
             _log.warning("removing %s/%s with %d requests in flight", model, version, route.in_flight)
         for pause_s in (*_REMOVAL_PAUSES_S, None):
-            if self._supervisor.running is not running:
+            if self._host.running is not running:
                 return
             try:
                 await self._remove(model, version, running)
@@ -200,21 +194,21 @@ class Loader:
                 f"the archive of {version.name} did not come within {self._fetch_timeout_s:g} s"
             ) from cause
 
-    async def _undo(self, version: RegisteredVersion, running: Running) -> None:
+    async def _undo(self, version: RegisteredVersion, running: RunningHost) -> None:
         try:
             await self._remove(version.model, version.version, running)
         except ServingError as fault:
             _log.warning("%s", fault)
 
-    async def _remove(self, model: str, version: str, running: Running) -> None:
-        await running.instance.management.unregister(model, version)
+    async def _remove(self, model: str, version: str, running: RunningHost) -> None:
+        await running.unregister(model, version)
         self._shares_of(running).remove(model, version)
 
-    def _shares_of(self, running: Running) -> CoreShares:
+    def _shares_of(self, running: RunningHost) -> CoreShares:
         if (known := self._shares.get(running)) is not None:
             return known
-        shares = CoreShares(running.instance.threads_file, workers=self._workers)
-        if self._supervisor.running is running:
+        shares = CoreShares(running.threads_file, workers=self._workers)
+        if self._host.running is running:
             self._shares = {running: shares}
         return shares
 

@@ -28,9 +28,9 @@ from serving.sync.last_good import LastGood, LastGoodFiles
 from serving.sync.loading import Loader
 from serving.sync.observer import SyncObserver
 from serving.sync.readings import Readings
-from serving.torchserve.supervisor import Supervisor
 from serving.traffic.drift_book import DriftBook
 from serving.traffic.routes import RoutingTable
+from serving.workers.host import WorkerHost
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class SyncSettings:
     trusted_keys: Path | None = None
     """File of public keys, one of which must have signed an archive; None loads unsigned ones as well."""
     workers: int = 1
-    """TorchServe workers of each live version."""
+    """Workers of each live version."""
     poll_s: float = 1.0
     grace_s: float = 15.0
     """Time for which a version stays live that no reading of the registry asks for."""
@@ -79,7 +79,7 @@ class Sync:
     Args:
         settings: intervals and timeouts.
         tracking_uri: address of the registry to follow.
-        supervisor: supervisor of the TorchServe that serves the versions.
+        host: worker host that serves the versions.
         table: routing table; these loops are its only writers.
         unpacked: place of the unpacked archives.
         on_change: called after each reading of the registry and after each action.
@@ -95,7 +95,7 @@ class Sync:
         settings: SyncSettings,
         *,
         tracking_uri: str,
-        supervisor: Supervisor,
+        host: WorkerHost,
         table: RoutingTable,
         unpacked: Unpacked,
         on_change: Callable[[], None],
@@ -103,7 +103,7 @@ class Sync:
         drift: DriftBook | None = None,
     ) -> None:
         self._settings = settings
-        self._supervisor = supervisor
+        self._host = host
         self._on_change = on_change
         self._observer = observer or SyncObserver()
         self._drift = drift or DriftBook()
@@ -120,7 +120,7 @@ class Sync:
             archives=self._readings,
             trust=Trust(settings.trusted_keys),
             unpacked=unpacked,
-            supervisor=supervisor,
+            host=host,
         )
         self._told = {model: asyncio.Event() for model in table.models}
         self._woken = {model: asyncio.Event() for model in table.models}
@@ -177,7 +177,7 @@ class Sync:
         Its requests in flight are lost. If it is not proven, the caller decides, for instance to `withdraw` it.
 
         Raises:
-            TorchServeGoneError: TorchServe ended meanwhile, or hangs, which says nothing about the version.
+            HostGoneError: the worker host ended meanwhile, or hangs, which says nothing about the version.
         """
         return await self._followers[model].reload(version)
 
@@ -222,12 +222,12 @@ class Sync:
                 self._drift.set_told(alarm)
 
     async def _act(self, follower: Follower) -> None:
-        running = await self._supervisor.wait_running()
+        running = await self._host.wait_running()
         woken = self._woken[follower.model]
         woken.clear()
         if not follower.can_begin():
             await self._wait_for_reading(follower)
-        elif self._supervisor.running is running:
+        elif self._host.running is running:
             follower.step(running)
             self._on_change()
             await _wait(woken, self._settings.poll_s)

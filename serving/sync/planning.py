@@ -141,7 +141,7 @@ def _loads(first: list[str], wanted: Wanted, live: Live, attempts: Attempts, lim
     started: list[str] = []
     for version in [each for each in needed if each not in done]:
         young = {each for each, age_s in ages_s.items() if age_s < limits.alone_s}
-        # TorchServe loses a version if the first two of a model are registered in the same moment.
+        # The worker host loses a version if the first two of a model are registered in the same moment.
         if young and not live.versions:
             break
         if version not in first and (

@@ -19,14 +19,14 @@ class Attempt:
 
     trace_id: int
     span_id: int
-    """Id of the span of the call of TorchServe, below which the worker's spans are."""
+    """Id of the span of the call of the worker host, below which the worker's spans are."""
     asked: float
     """Moment at which the request's turn came; from then on it waits for a batch."""
     sent: float = 0.0
-    """Moment at which TorchServe got it; 0 if it never did."""
+    """Moment at which the worker host got it; 0 if it never did."""
     ended: float = 0.0
     batch_id: str = ""
-    """Key that the requests of its batch share; empty where TorchServe forms the batches."""
+    """Key that the requests of its batch share; empty where the worker host forms the batches."""
     batch_requests: int = 0
     times: BatchTimes | None = None
     """Times that the worker told; None for archives that do not tell any."""

@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from serving.errors import JavaMissingError
+from serving.torchserve.errors import JavaMissingError
 
 
 def find_java() -> Path:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
-from serving.errors import TorchServeError
+from serving.torchserve.errors import TorchServeError
 
 KEY_FILE: Final = "key_file.json"
 """File in TorchServe's working directory. The name is TorchServe's."""

@@ -9,18 +9,18 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from typing_extensions import override
 
 from foundation.threads import in_thread
-from serving.errors import TorchServeError
+from serving.torchserve.errors import TorchServeError
 from serving.torchserve.keys import Keys, bearer
+from serving.workers.descriptions import WorkerDescription
 
 _READY: Final = "READY"
 _SUCCESS: Final = (http.client.OK, http.client.ACCEPTED)
@@ -58,33 +58,6 @@ class DescribedVersion:
     def worker_pids(self) -> tuple[int, ...]:
         """Process ids of the workers."""
         return tuple(worker.pid for worker in self.workers if worker.pid > 0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerDescription:
-    """A worker's description of itself (handlers/worker/description.py); empty for a worker without one."""
-
-    genres: tuple[str, ...] = ()
-    lineage: Mapping[str, str] = field(default_factory=dict)
-    precision: str = ""
-    slots: int = 0
-    threads: int = 0
-
-    @classmethod
-    def from_document(cls, document: object) -> Self:
-        """Parse a description; archives may be older than this code, or built by other tools."""
-        match document:
-            case {
-                "genres": [*genres],
-                "lineage": dict() as lineage,
-                "precision": str() as precision,
-                "slots": int() as slots,
-                "threads": int() as threads,
-            }:
-                names = tuple(map(str, genres))
-                made_from = {str(key): str(value) for key, value in lineage.items()}
-                return cls(genres=names, lineage=made_from, precision=precision, slots=slots, threads=threads)
-        return cls()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import contextlib
 import socket
 
 from foundation.defaults import LOOPBACK
-from serving.errors import TorchServeError
+from serving.torchserve.errors import TorchServeError
 
 
 def free_ports(count: int) -> list[int]:

@@ -30,20 +30,21 @@ from foundation.private_files import make_private
 from foundation.processors import num_processors
 from foundation.threads import in_thread
 from handlers.contract import THREADS_FILE_VARIABLE
-from serving.errors import TorchServeError
 from serving.torchserve import guard
+from serving.torchserve.errors import TorchServeError
 from serving.torchserve.java import find_java
 from serving.torchserve.keys import LIFE_MIN, Keys
 from serving.torchserve.management import Management
 from serving.torchserve.ports import checked_port, free_ports
 from serving.torchserve.runtime_folder import CONFIG_FILE, make_runtime_folder
+from serving.workers.environment import without_secrets
 
 _log = logging.getLogger(__name__)
 
 _PORTS: Final = ("metrics", "grpc_inference", "grpc_management")
 _PORT_ATTEMPTS: Final = 3
 _LOG_CONFIG: Final = Path(__file__).with_name("log4j2.xml")
-_METRICS_CONFIG: Final = Path(__file__).with_name("metrics.yaml")
+_METRICS_CONFIG: Final = Path(__file__).parents[1] / "workers" / "metrics.yaml"
 _UTF8_LOCALE: Final = "C.UTF-8"
 _THREADS_FILE: Final = "threads"
 _INFERENCE_SOCKET: Final = "inference.sock"
@@ -51,9 +52,6 @@ _MANAGEMENT_SOCKET: Final = "management.sock"
 _CONSOLE_LOG: Final = "console.log"
 _RUN: Final = "run"
 """Folder beside the logs for what TorchServe needs while it runs."""
-_SECRET_PREFIXES: Final = ("MLFLOW_", "DEEPHYPEBOT_", "AWS_", "AZURE_", "GOOGLE_", "OTEL_", "PG")
-_SECRET_WORDS: Final = frozenset(("PASSWORD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIAL", "CREDENTIALS", "KEY"))
-"""Beginnings and words of variables that are kept from TorchServe: its workers run the code of archives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,7 +294,7 @@ def _environment(
     base: Mapping[str, str], *, java_home: Path, folder: Path, settings: TorchServeSettings
 ) -> dict[str, str]:
     # TorchServe lets TS_ variables override its configuration file; those of the caller's shell must not.
-    inherited = {key: value for key, value in base.items() if not key.startswith("TS_") and not _is_secret(key)}
+    inherited = {key: value for key, value in without_secrets(base).items() if not key.startswith("TS_")}
     # The JVM reads names of files by the locale: in the POSIX locale a model store below "é" would be empty to it.
     locale = next((base[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if base.get(name)), "")
     if "utf" not in locale.casefold():
@@ -312,11 +310,6 @@ def _environment(
         "METRICS_LOCATION": str(settings.log_dir.resolve()),
         THREADS_FILE_VARIABLE: str(folder / _THREADS_FILE),
     }
-
-
-def _is_secret(variable: str) -> bool:
-    name = variable.upper()
-    return name.startswith(_SECRET_PREFIXES) or not _SECRET_WORDS.isdisjoint(name.split("_"))
 
 
 def _tail(path: Path, num_lines: int = 12) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from foundation.threads import in_thread
-from serving.errors import TorchServeError
+from serving.torchserve.errors import TorchServeError
 from serving.torchserve.management import DescribedVersion
 from serving.torchserve.process import Instance
 from serving.torchserve.processes import read_workers

@@ -23,7 +23,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from serving.torchserve.verdicts import WorkerLook
+from typing_extensions import override
+
+from serving.workers.host import Repair, Repairs
+from serving.workers.verdicts import WorkerLook
 
 TAIL_PATIENCE_S: Final = 15.0
 """Time that dead workers at the end of the list are left to TorchServe, which starts most of them again sooner."""
@@ -39,18 +42,8 @@ RELOAD_AFTER: Final = 2
 """Repairs in a row of a version without a living worker, after which it is registered again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repair:
-    """Repair of missing workers."""
-
-    scale_to: tuple[int, ...] = ()
-    """Numbers of workers to scale the version to, one after the other."""
-    reload: bool = False
-    """Whether the version is to be registered again: more workers of it would not start either."""
-
-
 @dataclass(slots=True, kw_only=True)
-class VersionRepairs:
+class VersionRepairs(Repairs):
     """Repairs of one version; it is shown one look after the other."""
 
     _down_since_s: dict[str, float] = field(default_factory=dict)
@@ -59,14 +52,8 @@ class VersionRepairs:
     _in_vain: int = 0
     """Repairs since a worker was last alive."""
 
+    @override
     def plan(self, workers: tuple[WorkerLook, ...], *, wanted: int, now_s: float) -> Repair | None:
-        """Return the repair that is due now, or None.
-
-        Args:
-            workers: TorchServe's list of the version's workers.
-            wanted: number of workers that the version should have.
-            now_s: time of the look in seconds.
-        """
         self._down_since_s = {
             worker.id: self._down_since_s.get(worker.id, now_s) for worker in workers if not worker.alive
         }

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from foundation.locked_folders import remove_left_over
-from serving.errors import TorchServeError
+from serving.torchserve.errors import TorchServeError
 
 CONFIG_FILE: Final = "config.properties"
 _PREFIX: Final = "deephypebot-"

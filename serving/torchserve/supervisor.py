@@ -9,19 +9,21 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
+from typing_extensions import override
+
 from serving.errors import ServingError
-from serving.torchserve.inference import Inference
+from serving.torchserve.inference import TorchServeInference
 from serving.torchserve.process import (
-    Instance,
     TorchServeSettings,
     remove_folder,
     start_instance,
     stop_instance,
 )
-from serving.torchserve.replacements import JvmFault, Replacements
+from serving.torchserve.running import Running
+from serving.workers.host import RunningHost, WorkerHost
+from serving.workers.replacements import HostFault, Replacements
 
 _log = logging.getLogger(__name__)
 
@@ -30,15 +32,7 @@ _SHORT_RUN_S: Final = 30.0
 """Time below which a TorchServe that ended counts as one that did not start."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Running:
-    """A TorchServe that answers, and the connection to it. It starts without models."""
-
-    instance: Instance
-    inference: Inference
-
-
-class Supervisor:
+class Supervisor(WorkerHost):
     """Supervisor of one TorchServe, which restarts it whenever it ends.
 
     The first restart is at once; there are growing pauses if it ends soon again, or does not start.
@@ -55,21 +49,24 @@ class Supervisor:
         self._settings = settings
         self._on_down = on_down
         self._replacements = replacements or Replacements()
-        self._condemned: tuple[Running, JvmFault] | None = None
+        self._condemned: tuple[Running, HostFault] | None = None
         self._running: Running | None = None
         self._up = asyncio.Event()
 
     @property
+    @override
     def running(self) -> Running | None:
         """TorchServe that answers now; None while there is none."""
         return self._running
 
+    @override
     async def wait_running(self) -> Running:
         """Wait for a TorchServe that answers, and return it."""
         while self._running is None:
             await self._up.wait()
         return self._running
 
+    @override
     async def start(self) -> None:
         """Start TorchServe for the first time.
 
@@ -79,10 +76,11 @@ class Supervisor:
         instance = await start_instance(self._settings)
         self._condemned = None
         self._running = Running(
-            instance=instance, inference=Inference(instance.inference_target, key=instance.keys.inference)
+            instance=instance, inference=TorchServeInference(instance.inference_target, key=instance.keys.inference)
         )
         self._up.set()
 
+    @override
     async def watch(self) -> None:
         """Restart TorchServe whenever it ends; runs until it is cancelled."""
         pause_s = 0.0
@@ -90,23 +88,24 @@ class Supervisor:
             running = await self.wait_running()
             started = time.monotonic()
             status = await running.instance.guard.wait()
-            fault = JvmFault.ENDED
+            fault = HostFault.ENDED
             if self._condemned is not None and self._condemned[0] is running:
                 fault = self._condemned[1]
-            self._replacements.jvm[fault] += 1
+            self._replacements.host[fault] += 1
             _log.error("TorchServe ended with status %d (%s); restarting it", status, fault.value)
             await self._mark_down(running)
             await remove_folder(running.instance)
             pause_s = self._longer(pause_s) if time.monotonic() - started < _SHORT_RUN_S else 0.0
             pause_s = await self._restart(pause_s)
 
-    def replace(self, running: Running, fault: JvmFault) -> None:
-        """Kill a TorchServe that is of no use any more; `watch` then starts another."""
-        if self._running is running and self._condemned is None:
-            self._condemned = (running, fault)
+    @override
+    def replace(self, running: RunningHost, fault: HostFault) -> None:
+        if self._running is not None and self._running is running and self._condemned is None:
+            self._condemned = (self._running, fault)
             with suppress(ProcessLookupError):
-                os.kill(running.instance.pid, signal.SIGKILL)
+                os.kill(self._running.instance.pid, signal.SIGKILL)
 
+    @override
     async def stop(self) -> None:
         """Stop TorchServe; call it after `watch` was cancelled."""
         running = self._running

@@ -63,9 +63,9 @@ class VersionFigures:
         self.errors = 0
         """Requests that failed although they were valid and a version was found for them."""
         self.queue = Durations()
-        """Time until a request was sent to TorchServe."""
+        """Time until a request was sent to the worker host."""
         self.backend = Durations()
-        """Time from then to TorchServe's answer."""
+        """Time from then to the worker host's answer."""
         self.shadows = dict.fromkeys(ShadowOutcome, 0)
         """Copies of requests by outcome, of a version that is or was a shadow."""
         self.last_s = clock()

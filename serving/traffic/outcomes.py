@@ -10,7 +10,7 @@ from typing import Final
 
 import grpc
 
-from serving.torchserve.faults import InferenceError
+from serving.workers.faults import InferenceError
 
 _SIGNS_OF_LIFE: Final = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL})
 """Status of a call that a worker answered with an error."""
@@ -18,7 +18,7 @@ _SIGNS_OF_LIFE: Final = frozenset({grpc.StatusCode.INVALID_ARGUMENT, grpc.Status
 
 @dataclass(slots=True, kw_only=True)
 class Outcomes:
-    """Outcomes of the calls that one version's workers were sent, by TorchServe."""
+    """Outcomes of the calls that one version's workers were sent, by the worker host."""
 
     answered: int = 0
     """Calls that a worker answered so far, errors included."""

@@ -1,7 +1,7 @@
 """Pressure of clients' requests on the machine, by which copies for shadow versions give way.
 
 A lower priority of a shadow's workers was tried instead, and clients waited as long: they also wait for the gateway and
-TorchServe, through which copies go, and an ordinary user could not raise it again for a version that gets a share.
+the worker host, through which copies go, and an ordinary user could not raise it again for a version that gets a share.
 """
 
 from __future__ import annotations

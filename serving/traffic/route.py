@@ -9,13 +9,13 @@ from typing import Final
 from handlers.contract import PARTS_CONTRACT, TRACES_CONTRACT, CommentaryRequest, CommentaryResponse
 from serving.registry.contents import ArchiveInfo
 from serving.telemetry.course import Attempt
-from serving.torchserve.batcher import Batcher
-from serving.torchserve.inference import Inference
-from serving.torchserve.management import WorkerDescription
 from serving.traffic.admission.admission import Admission
 from serving.traffic.admission.lanes import AdmissionLimits
 from serving.traffic.admission.work import Work
 from serving.traffic.outcomes import Outcomes
+from serving.workers.batcher import Batcher
+from serving.workers.descriptions import WorkerDescription
+from serving.workers.inference import Inference
 
 _DEFAULT_SLOTS: Final = 128
 _MARGIN_S: Final = 10.0
@@ -28,9 +28,9 @@ class Route:
 
     info: ArchiveInfo
     admission: Admission = field(repr=False)
-    """Requests that wait for their turn, and those that TorchServe holds."""
+    """Requests that wait for their turn, and those that the worker host holds."""
     batcher: Batcher | None = field(default=None, repr=False)
-    """Former of its batches; None where TorchServe forms them."""
+    """Former of its batches; None where the worker host forms them."""
     aliases: tuple[str, ...] = ()
     outcomes: Outcomes = field(default_factory=Outcomes)
     answers: bool = True
@@ -44,7 +44,7 @@ class Route:
 
     @property
     def in_flight(self) -> int:
-        """Requests that wait or that TorchServe holds, those of clients that have left included."""
+        """Requests that wait or that the worker host holds, those of clients that have left included."""
         return self.admission.in_flight
 
     @property
@@ -75,13 +75,13 @@ class Route:
 
         Args:
             request: request for samples.
-            inference: connection to TorchServe, for a call of its own.
+            inference: connection to the worker host, for a call of its own.
             timeout_s: longest time to wait for the answer to such a call; a batch has a limit of its own.
             work: work of the request; None counts for nothing in a batch.
             is_heavy: whether no other request should share its batch.
             start_by: latest start of the decode, in seconds of the machine's monotonic clock; None for any.
             is_wanted: returns whether anybody still waits for the answer; asked when a batch is formed.
-            started: called when TorchServe gets the request.
+            started: called when the worker host gets the request.
             earlier_seeds: seeds of the earlier samples, where it is a part of a request; see `answers_parts`.
             attempt: the attempt, where the request is traced; None where it is not.
 
@@ -122,13 +122,13 @@ class Route:
 def make_route(
     info: ArchiveInfo, *, workers: int, aliases: tuple[str, ...] = (), batching: Inference | None = None
 ) -> Route:
-    """Return the route of a version that TorchServe has loaded.
+    """Return the route of a version that the worker host has loaded.
 
     Args:
         info: its archive.
         workers: number of its workers.
         aliases: its aliases.
-        batching: connection over which the gateway sends the batches that it forms; None where TorchServe forms them.
+        batching: connection over which the gateway sends the batches that it forms; None where the host forms them.
     """
     limits = AdmissionLimits(
         workers=workers,

@@ -60,7 +60,7 @@ class RoutingTable:
         return self._routes[model].pop(version)
 
     def suspend(self) -> None:
-        """Remove every version, because TorchServe is down; they are expected back. The policies stay."""
+        """Remove every version, because the worker host is down; they are expected back. The policies stay."""
         for routes in self._routes.values():
             routes.clear()
         self._champions.clear()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ts.context import Context
 
-METRICS = Path(__file__).parents[2] / "serving" / "torchserve" / "metrics.yaml"
+METRICS = Path(__file__).parents[2] / "serving" / "workers" / "metrics.yaml"
 
 
 def worker_context(

@@ -32,16 +32,17 @@ from serving.gateway.server import Gateway
 from serving.gateway.settings import GatewaySettings
 from serving.registry.archives import inspect_archive
 from serving.torchserve.api import inference_pb2, inference_pb2_grpc
-from serving.torchserve.cores import CoreShares
-from serving.torchserve.inference import Inference
+from serving.torchserve.inference import TorchServeInference
 from serving.torchserve.keys import bearer
-from serving.torchserve.management import DescribedVersion, WorkerDescription
+from serving.torchserve.management import DescribedVersion
 from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
 from serving.torchserve.registration import register_version
 from serving.traffic.route import make_route
 from serving.traffic.routes import RoutingTable
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
 from serving.wire import ERROR_FIELD_METADATA
+from serving.workers.cores import CoreShares
+from serving.workers.descriptions import WorkerDescription
 from tests.handlers.tiny_bundles import GENRES, TOPICS, tiny_bundle
 from tests.integration.support import scrape
 from training.packaging.archive import build_archive
@@ -162,7 +163,7 @@ async def _use(instance: Instance, place: Place) -> Met:
     met.ready_cpu_s = sum(worker.cpu_times()[:2])
     async with (
         _gateway(instance, place) as gateway,
-        Inference(instance.inference_target, key=instance.keys.inference) as stock,
+        TorchServeInference(instance.inference_target, key=instance.keys.inference) as stock,
     ):
         await asyncio.gather(*(_client(number, instance, gateway, met) for number in range(NUM_CLIENTS)))
         met.metrics = await asyncio.to_thread(scrape, instance.metrics_url)
@@ -180,7 +181,7 @@ async def _gateway(instance: Instance, place: Place) -> AsyncIterator[str]:
     info = inspect_archive(archive, model="lcgan", version="7", sha256=file_sha256(archive))
     table.add(make_route(info, workers=1))
     table.switch("lcgan", "7")
-    async with Inference(instance.inference_target, key=instance.keys.inference) as inference:
+    async with TorchServeInference(instance.inference_target, key=instance.keys.inference) as inference:
         gateway = Gateway(GatewaySettings(port=0), table=table, inference=lambda: inference)
         try:
             yield await gateway.start()
@@ -283,7 +284,7 @@ async def _refused_by_gateway(
         met.at_the_worker[expected] += 1
 
 
-async def _stream(inference: Inference, met: Met) -> None:
+async def _stream(inference: TorchServeInference, met: Met) -> None:
     """What no client of ours does: a streaming call on a handler that does not stream."""
     call = inference._channel.unary_stream(
         STREAM,

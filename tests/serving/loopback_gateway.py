@@ -27,7 +27,7 @@ from serving.gateway.settings import GatewaySettings
 from serving.registry.contents import ArchiveInfo
 from serving.telemetry.tracing import Tracing
 from serving.torchserve.api import inference_pb2, inference_pb2_grpc
-from serving.torchserve.inference import Inference
+from serving.torchserve.inference import TorchServeInference
 from serving.traffic.exposures import Recorder
 from serving.traffic.route import Route, make_route
 from serving.traffic.routes import RoutingTable
@@ -86,7 +86,7 @@ class LoopbackTorchServe(inference_pb2_grpc.InferenceAPIsServiceServicer):
 class Connection:
     """To TorchServe, as the supervisor has it: None while TorchServe is down."""
 
-    inference: Inference | None
+    inference: TorchServeInference | None
 
 
 @dataclass
@@ -156,7 +156,7 @@ async def bench(
     table.switch("lcgan", "2")
     table.settle("lcgan")
     table.settle("cvae")
-    inference = Inference(f"127.0.0.1:{port}")
+    inference = TorchServeInference(f"127.0.0.1:{port}")
     connection = Connection(inference)
     gateway = Gateway(
         GatewaySettings(port=0, **settings),

@@ -26,7 +26,7 @@ from serving.registry.contents import ArchiveInfo
 from serving.registry.unpacked import Unpacked
 from serving.telemetry import names
 from serving.telemetry.tracing import open_tracing
-from serving.torchserve.inference import Inference
+from serving.torchserve.inference import TorchServeInference
 from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
 from serving.torchserve.registration import register_version
 from serving.traffic.drift_book import DriftBook
@@ -55,7 +55,7 @@ async def serve(settings: ServerSettings) -> None:
         stack.push_async_callback(stop_instance, instance, torchserve)
         info = archive_info(settings.archive)
         table = RoutingTable((info.model,))
-        inference = Inference(instance.inference_target, key=instance.keys.inference)
+        inference = TorchServeInference(instance.inference_target, key=instance.keys.inference)
         for path in (settings.archive, settings.shadow, settings.arm):
             if path is not None:
                 await _load(path, instance, inference, table=table, unpacked=unpacked, settings=settings)
@@ -107,7 +107,7 @@ class _Unwatched(DriftBook):
 async def _load(
     archive: Path,
     instance: Instance,
-    inference: Inference,
+    inference: TorchServeInference,
     *,
     table: RoutingTable,
     unpacked: Unpacked,

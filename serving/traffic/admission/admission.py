@@ -1,7 +1,7 @@
-"""Admission of one version's requests to TorchServe.
+"""Admission of one version's requests to the worker host.
 
-TorchServe acts neither on deadlines nor on cancellations: what it has been sent is decoded. So a request waits here
-while it can still be given up, and what TorchServe holds counts as held until it has really answered, whether or not
+The host acts neither on deadlines nor on cancellations: what it has been sent is decoded. So a request waits here
+while it can still be given up, and what the host holds counts as held until it has really answered, whether or not
 the client is still there.
 """
 
@@ -17,16 +17,16 @@ from typing import Final
 import grpc
 
 from handlers.contract import CommentaryResponse
-from serving.torchserve.faults import Failure, InferenceError
 from serving.traffic.admission.counts import AdmissionCounts
 from serving.traffic.admission.lanes import AdmissionLimits, Lanes
 from serving.traffic.admission.measures import ServiceTimes
 from serving.traffic.admission.ticket import Ticket
 from serving.traffic.admission.work import Work
+from serving.workers.faults import Failure, InferenceError
 
 Send = Callable[[float, Callable[[], None]], Awaitable[CommentaryResponse]]
-"""Function that asks TorchServe. Its arguments are the latest moment at which the decode may start, in seconds of the
-monotonic clock, and a function that it calls when TorchServe gets the request: until then it may still be dropped."""
+"""Function that asks the host. Its arguments are the latest moment at which the decode may start, in seconds of the
+monotonic clock, and a function that it calls when the host gets the request: until then it may still be dropped."""
 
 _NO_WORKER_PAUSE_S: Final = 0.1
 """Pause before a request is asked again that found no worker; one whose worker died is asked again at once."""
@@ -66,7 +66,7 @@ class Admission:
 
     @property
     def in_flight(self) -> int:
-        """Requests that wait or that TorchServe holds, those of clients that have left included."""
+        """Requests that wait or that the worker host holds, those of clients that have left included."""
         return self._in_flight
 
     @contextlib.contextmanager
@@ -81,7 +81,7 @@ class Admission:
             self._note_idle()
 
     async def wait_idle(self) -> None:
-        """Wait until no request waits and TorchServe holds none."""
+        """Wait until no request waits and the worker host holds none."""
         await self._idle.wait()
 
     async def ask(
@@ -95,14 +95,14 @@ class Admission:
         client: str = "",
         on_end: Callable[[], None] = lambda: None,
     ) -> CommentaryResponse:
-        """Ask TorchServe when it is the request's turn, and return the answer.
+        """Ask the worker host when it is the request's turn, and return the answer.
 
         A client that leaves (the coroutine is cancelled) frees its place in the queue at once. A request that was sent
         runs to its end in a task of its own.
 
         Args:
             work: work of the request.
-            send: asks TorchServe.
+            send: asks the worker host.
             heavy: whether the request has more sequences than a worker decodes at a time.
             deadline: moment, in seconds of the monotonic clock, after which the answer is of no use.
             counts: counts to add to.
@@ -157,7 +157,7 @@ class Admission:
         return False
 
     def _send_next(self, now: float) -> None:
-        """Send requests for as long as TorchServe may get more."""
+        """Send requests for as long as the worker host may get more."""
         while (ticket := self._lanes.take(now)) is not None:
             if ticket.answer.done():
                 # Its client has left in this turn of the loop, and `_leave` has not run yet.
@@ -182,16 +182,18 @@ class Admission:
         self._send_next(time.monotonic())
 
     async def _run(self, call: _Call) -> None:
-        """Ask TorchServe, and hold the request's place until it has answered."""
+        """Ask the worker host, and hold the request's place until it has answered."""
         answer: CommentaryResponse | None = None
         fault: InferenceError | None = None
         try:
             answer = await self._asked(call)
         except InferenceError as reason:
             fault = reason
-        except asyncio.CancelledError:  # the connection to TorchServe was closed
+        except asyncio.CancelledError:  # the connection to the worker host was closed
             fault = InferenceError(
-                grpc.StatusCode.UNAVAILABLE, "TorchServe is being stopped; retry later", failure=Failure.UNREACHABLE
+                grpc.StatusCode.UNAVAILABLE,
+                "the worker host is being stopped; retry later",
+                failure=Failure.UNREACHABLE,
             )
         except Exception as reason:  # noqa: BLE001 - the client gets it, as from any other coroutine
             self._give(call, None, reason)
@@ -199,7 +201,7 @@ class Admission:
         self._note(call, answer, fault)
 
     async def _asked(self, call: _Call) -> CommentaryResponse:
-        """Ask TorchServe, once more if a worker was lost: a sample has no side effects."""
+        """Ask the worker host, once more if a worker was lost: a sample has no side effects."""
         if call.gone:
             raise InferenceError(grpc.StatusCode.CANCELLED, "the client has left", failure=Failure.TOO_LATE)
         start_by = call.deadline
@@ -220,7 +222,7 @@ class Admission:
             return await call.send(start_by, started)
 
     def _note(self, call: _Call, answer: CommentaryResponse | None, fault: InferenceError | None) -> None:
-        """Count an answer of TorchServe, free its place, and use it."""
+        """Count an answer of the worker host, free its place, and use it."""
         now = time.monotonic()
         counts = call.counts
         if answer is not None:

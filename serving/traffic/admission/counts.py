@@ -22,7 +22,7 @@ class AdmissionCounts:
     dropped_late: int = 0
     """Sent, and dropped by the worker because the decode could not start in time."""
     left_decoding: int = 0
-    """Client left, or its deadline passed, while TorchServe held them."""
+    """Client left, or its deadline passed, while the worker host held them."""
     asked_again: int = 0
     """Asked once more because their worker was lost."""
     sequences: int = 0

@@ -1,11 +1,11 @@
-"""Lanes: the order in which waiting requests are sent to TorchServe, and how many it holds.
+"""Lanes: the order in which waiting requests are sent to the worker host, and how many it holds.
 
 Where the gateway forms the batches, all requests are of one lane here, without a limit: the `Batcher` has lanes of its
-own. The rest is for versions whose batches TorchServe forms.
+own. The rest is for versions whose batches the worker host forms.
 
-TorchServe hands whatever waits in its queue to the next free worker as one batch, and answers a batch as a whole. A
+A host hands whatever waits in its queue to the next free worker as one batch, and answers a batch as a whole. A
 light request that gets into a batch with a heavy one waits for all of it. Therefore a heavy request is sent only while
-TorchServe holds no light one, so that a worker is free and takes it at once; then nothing is sent until that worker
+the host holds no light one, so that a worker is free and takes it at once; then nothing is sent until that worker
 has closed its batch. Heavy requests hold all workers but one at most. With a single worker, both lanes take turns.
 
 Within a lane the oldest request is sent first, except while a crowd of clients gives up early (`crowd`).
@@ -25,11 +25,11 @@ from serving.traffic.admission.ticket import Ticket
 _Request = TypeVar("_Request", bound=Ticket)
 
 _HELD_S: Final = 0.5
-"""Decode time of the light requests that TorchServe holds for each worker: some batches, far below responseTimeout."""
+"""Decode time of the light requests that the host holds for each worker: some batches, far below responseTimeout."""
 _HELD_BESIDE_HEAVY_S: Final = 0.25
-"""The same while heavy requests are there: each of them waits until TorchServe has answered the light ones."""
+"""The same while heavy requests are there: each of them waits until the worker host has answered the light ones."""
 _SLACK_S: Final = 0.004
-"""Time between sending a request and its arrival in TorchServe's queue, on a busy machine."""
+"""Time between sending a request and its arrival in the worker host's queue, on a busy machine."""
 _STALLED_S: Final = 3.0
 """Time after which a light request does not count as held any more: its worker hangs, and what it holds must not keep
 the others from being served. It is held for far shorter than that otherwise."""
@@ -39,7 +39,7 @@ _HEAVY_STALLED_S: Final = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmissionLimits:
-    """Facts about a version's workers that bound what TorchServe may hold of it."""
+    """Facts about a version's workers that bound what the worker host may hold of it."""
 
     workers: int
     batch_size: int
@@ -47,10 +47,10 @@ class AdmissionLimits:
     batch_delay_s: float
     """Time for which a worker waits for a batch to fill."""
     response_timeout_s: float
-    """Time after which TorchServe ends a worker that has not answered."""
+    """Time after which the worker host ends a worker that has not answered."""
     forms_batches: bool = False
     """Whether the gateway forms the batches. Then requests wait for a worker in the gateway (`Batcher`), which keeps
-    heavy ones from light ones, and TorchServe never holds more than its workers decode."""
+    heavy ones from light ones, and the worker host never holds more than its workers decode."""
 
 
 class Lane(Generic[_Request]):
@@ -98,7 +98,7 @@ class Lane(Generic[_Request]):
         return len(self.held) < self._workers or next(reversed(self.held)).sent == now
 
     def send(self, ticket: _Request, now: float) -> _Request:
-        """Move a request from those that wait to those that TorchServe holds."""
+        """Move a request from those that wait to those that the worker host holds."""
         del self.waiting[ticket]
         ticket.sent = now
         self._blocked_until = float("-inf")
@@ -158,7 +158,7 @@ class Lanes(Generic[_Request]):
         lane.crowd.left(ticket, now)
 
     def take(self, now: float) -> _Request | None:
-        """Return the next request to send, which is held from now on; None if TorchServe should get none now."""
+        """Return the next request to send, which is held from now on; None if the worker host should get none now."""
         light, heavy = self._light, self._heavy
         light.wake_at = heavy.wake_at = float("inf")
         if not light.waiting and not heavy.waiting:
@@ -175,7 +175,7 @@ class Lanes(Generic[_Request]):
         return self._take_light(now)
 
     def release(self, ticket: _Request, *, decoded: bool, now: float) -> None:
-        """Note that TorchServe has answered a request, and whether it decoded it."""
+        """Note that the worker host has answered a request, and whether it decoded it."""
         lane = self._lane(ticket)
         lane.release(ticket)
         lane.crowd.ended(ticket, served=decoded and not ticket.gone, now=now)
@@ -209,7 +209,7 @@ class Lanes(Generic[_Request]):
         return None
 
     def _has_room(self, ticket: _Request, free: int) -> bool:
-        """Return whether TorchServe may hold one more light request."""
+        """Return whether the worker host may hold one more light request."""
         lane, limits = self._light, self.limits
         if limits.forms_batches:
             return True

@@ -1,4 +1,4 @@
-"""Ticket of a request, from its arrival until TorchServe has really answered it."""
+"""Ticket of a request, from its arrival until the worker host has really answered it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from serving.traffic.admission.work import Work
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Ticket:
-    """A request that waits or is with TorchServe. Times are seconds of the monotonic clock."""
+    """A request that waits or is with the worker host. Times are seconds of the monotonic clock."""
 
     work: Work
     heavy: bool
@@ -23,7 +23,7 @@ class Ticket:
     sent: float = 0.0
     """Moment at which its turn came; 0 before."""
     started: float = 0.0
-    """Moment at which TorchServe got it, which is later where it waited for a batch of the gateway; 0 before."""
+    """Moment at which the worker host got it, which is later where it waited for a batch of the gateway; 0 before."""
     doubtful: bool = False
     gone: bool = False
     """Whether its client has left."""

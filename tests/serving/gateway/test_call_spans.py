@@ -14,7 +14,7 @@ from handlers.contract import BatchTimes, CommentaryRequest
 from serving.gateway.call_spans import Answered, CallRecord
 from serving.telemetry.course import Course
 from serving.telemetry.spans import SpanBatch, empty_message
-from serving.torchserve.faults import InferenceError
+from serving.workers.faults import InferenceError
 from tests.costs import relative_cost
 
 EMPTY = empty_message(

@@ -10,9 +10,10 @@ import pytest
 
 from handlers.contract import CommentaryRequest, ContractError, ErrorCode, encode_answer
 from serving.gateway.records import is_of_version, is_past
-from serving.torchserve.faults import Failure, InferenceError, failure_in, translate
+from serving.torchserve.faults import failure_in, translate
 from serving.traffic.exposures import Role
 from serving.traffic.policy import AssignedBy
+from serving.workers.faults import Failure, InferenceError
 from tests.serving.gateway.test_exposed import SPLIT, outcomes, rows
 from tests.serving.loopback_gateway import Answer, bench, failure_of, until
 from tests.serving.traffic.exposing import recorder

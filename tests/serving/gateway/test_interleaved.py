@@ -22,12 +22,12 @@ from handlers.contract import (
 )
 from serving.gateway import interleaved
 from serving.interleaving import InterleavedResponse
-from serving.torchserve.faults import InferenceError
 from serving.traffic.experiment import ExperimentArms, ExperimentDesign
 from serving.traffic.exposures import Role, ShadowOutcome
 from serving.traffic.policy import Arm, AssignedBy, TrafficPolicy
 from serving.v1 import commentary_pb2
 from serving.wire import ERROR_FIELD_METADATA, interleaved_from_message
+from serving.workers.faults import InferenceError
 from tests.serving.gateway.test_exposed import rows
 from tests.serving.loopback_gateway import Bench, bench, failure_of, route, until
 from tests.serving.traffic.exposing import recorder

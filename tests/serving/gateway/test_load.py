@@ -21,14 +21,14 @@ from foundation.hashes import file_sha256
 from serving.gateway.server import Gateway
 from serving.gateway.settings import GatewaySettings
 from serving.registry.archives import inspect_archive
-from serving.torchserve.cores import CoreShares
-from serving.torchserve.inference import Inference
+from serving.torchserve.inference import TorchServeInference
 from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
 from serving.torchserve.registration import register_version
 from serving.traffic.admission.counts import AdmissionCounts
 from serving.traffic.route import make_route
 from serving.traffic.routes import RoutingTable
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
+from serving.workers.cores import CoreShares
 from tests.serving.support import build_archive
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -128,7 +128,7 @@ async def _site(instance: Instance, store: Path) -> AsyncIterator[Site]:
         info = inspect_archive(archive, model=model, version="1", sha256=file_sha256(archive))
         table.add(make_route(info, workers=workers))
         table.switch(model, "1")
-    async with Inference(instance.inference_target, key=instance.keys.inference) as inference:
+    async with TorchServeInference(instance.inference_target, key=instance.keys.inference) as inference:
         gateway = Gateway(GatewaySettings(port=0), table=table, inference=lambda: inference)
         target = await gateway.start()
         try:

@@ -70,7 +70,7 @@ def test_the_page_is_on_loopback_for_the_length_of_the_block() -> None:
 def test_torchserves_page_stands_behind_the_gateways_own() -> None:
     with (
         torchserve_page(answer_well) as theirs,
-        metrics_page(GatewayMetrics(lambda: 3), 0, torchserve_url=lambda: theirs) as url,
+        metrics_page(GatewayMetrics(lambda: 3), 0, workers_url=lambda: theirs) as url,
     ):
         page = read(url)
     assert page.endswith(WORKERS.decode())
@@ -92,7 +92,7 @@ def fail(handler: http.server.BaseHTTPRequestHandler) -> None:
 def test_without_torchserves_page_the_rest_is_served_and_a_gauge_says_so(fault: str) -> None:
     with torchserve_page(hang if fault == "hangs" else fail) as theirs:
         address = {"none": None, "nobody listens": "http://127.0.0.1:1/metrics"}.get(fault, theirs)
-        with metrics_page(GatewayMetrics(lambda: 3), 0, torchserve_url=lambda: address) as url:
+        with metrics_page(GatewayMetrics(lambda: 3), 0, workers_url=lambda: address) as url:
             started = time.monotonic()
             seen = values(read(url))
             assert time.monotonic() - started < 4

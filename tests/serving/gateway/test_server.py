@@ -26,10 +26,11 @@ from serving.errors import PortInUseError, ServingError
 from serving.gateway.server import Gateway
 from serving.gateway.settings import GatewaySettings
 from serving.security.settings import SecuritySettings
-from serving.torchserve.faults import Failure, failure_in, translate
+from serving.torchserve.faults import failure_in, translate
 from serving.traffic.policy import Arm, TrafficPolicy
 from serving.traffic.routes import RoutingTable
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
+from serving.workers.faults import Failure
 from tests.serving.loopback_gateway import Bench, answer_well, bench, failure_of, route, until
 
 CODES = [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK]

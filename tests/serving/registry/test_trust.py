@@ -105,7 +105,7 @@ def test_the_loader_refuses_an_unsigned_archive_before_it_is_fetched(key: Path, 
         archives=Nobody(),
         trust=trust(key),
         unpacked=Unpacked(tmp_path),
-        supervisor=supervisor,
+        host=supervisor,
     )
     with pytest.raises(ArchiveError, match="is not signed"):
         asyncio.run(loader._bring(VERSION))

@@ -15,15 +15,17 @@ from serving.registry.unpacked import Unpacked
 from serving.registry.versions import ModelSnapshot, RegisteredVersion
 from serving.sync.follower import Follower, FollowerSettings
 from serving.sync.last_good import LastGood
-from serving.sync.loading import Loader, TorchServeGoneError
+from serving.sync.loading import Loader
 from serving.sync.observer import SyncObserver
 from serving.sync.readings import Readings
-from serving.torchserve.inference import Inference
+from serving.torchserve.inference import TorchServeInference
 from serving.torchserve.keys import Keys
 from serving.torchserve.management import Management
 from serving.torchserve.process import Instance, TorchServeSettings
-from serving.torchserve.supervisor import Running, Supervisor
+from serving.torchserve.running import Running
+from serving.torchserve.supervisor import Supervisor
 from serving.traffic.routes import RoutingTable
+from serving.workers.host import HostGoneError
 from tests.serving.loopback_gateway import route
 
 ENTRY = RegisteredVersion(
@@ -46,7 +48,7 @@ def running_in(folder: Path) -> Running:
         folder=folder,
         threads_file=folder / "threads",
     )
-    return Running(instance=instance, inference=Inference("127.0.0.1:1"))
+    return Running(instance=instance, inference=TorchServeInference("127.0.0.1:1"))
 
 
 def follower_in(folder: Path, table: RoutingTable, on_change: Callable[[], None] = lambda: None) -> Follower:
@@ -63,7 +65,7 @@ def follower_in(folder: Path, table: RoutingTable, on_change: Callable[[], None]
         archives=readings,
         trust=Trust(None),
         unpacked=Unpacked(folder),
-        supervisor=supervisor,
+        host=supervisor,
     )
     state = LastGood(model="lcgan", champion="2", previous=None, versions=(ENTRY,), tagged=())
     return Follower(
@@ -113,7 +115,7 @@ def test_a_version_is_not_blamed_if_torchserve_goes_while_it_is_loaded_again(tmp
         running = running_in(tmp_path)
         follower.step(running)
         try:
-            with pytest.raises(TorchServeGoneError, match="lcgan/2"):
+            with pytest.raises(HostGoneError, match="lcgan/2"):
                 await follower.reload("2")
             assert table.champion("lcgan") == "2"
         finally:

@@ -26,9 +26,9 @@ from serving.registry.versions import ModelSnapshot
 from serving.registry.webhooks import Webhooks, server_needs
 from serving.sync.loop import Sync, SyncSettings
 from serving.torchserve.process import TorchServeSettings
-from serving.torchserve.replacements import Replacements
 from serving.torchserve.supervisor import Supervisor
 from serving.traffic.routes import RoutingTable
+from serving.workers.replacements import Replacements
 from tests.serving.loopback_gateway import bench, until
 from tests.serving.support import free_port, wait_until
 
@@ -115,7 +115,7 @@ def test_moving_an_alias_wakes_the_poll_within_a_second(server: str, tmp_path: P
             sync = WatchedSync(
                 SyncSettings(model_store=tmp_path / "store", poll_s=300),
                 tracking_uri=server,
-                supervisor=Supervisor(
+                host=Supervisor(
                     TorchServeSettings(model_store=tmp_path / "store", log_dir=tmp_path),
                     on_down=lambda: None,
                     replacements=Replacements(),

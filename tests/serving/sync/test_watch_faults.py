@@ -18,16 +18,17 @@ from typing import Any, cast
 import pytest
 
 from serving.sync.background import Faults
-from serving.sync.loading import TorchServeGoneError
 from serving.sync.watch import Watch
-from serving.torchserve.inference import Inference
+from serving.torchserve.inference import TorchServeInference
 from serving.torchserve.keys import Keys
 from serving.torchserve.management import Management
 from serving.torchserve.process import Instance
-from serving.torchserve.replacements import Replacements
-from serving.torchserve.supervisor import Running, Supervisor
+from serving.torchserve.running import Running
+from serving.torchserve.supervisor import Supervisor
 from serving.traffic.route import Route
 from serving.traffic.routes import RoutingTable
+from serving.workers.host import HostGoneError
+from serving.workers.replacements import Replacements
 from tests.serving.loopback_gateway import route, until
 
 NONSENSE = b"[" * 100_000
@@ -128,9 +129,9 @@ class Scene:
             folder=self.folder,
             threads_file=self.folder / "threads",
         )
-        running = Running(instance=instance, inference=cast("Inference", self.pings))
+        running = Running(instance=instance, inference=cast("TorchServeInference", self.pings))
         watch = Watch(
-            supervisor=cast("Supervisor", Standing(running)),
+            host=cast("Supervisor", Standing(running)),
             table=self.table,
             workers=1,
             replacements=Replacements(),
@@ -204,7 +205,7 @@ def test_a_version_stays_whose_load_again_torchserve_does_not_survive_and_is_tri
     class Gone(Scene):
         async def reload(self, model: str, version: str) -> bool:
             await super().reload(model, version)
-            raise TorchServeGoneError("TorchServe went away")
+            raise HostGoneError("it went away")
 
     async def scene(socket: Path) -> None:
         it = Gone(tmp_path, socket)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 BARE = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})
-from serving.errors import JavaMissingError
+from serving.torchserve.errors import JavaMissingError
 from serving.torchserve.java import find_java
 try:
     print(find_java())

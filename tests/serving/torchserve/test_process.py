@@ -12,8 +12,8 @@ import grpc
 import psutil
 import pytest
 
-from serving.errors import TorchServeError
-from serving.torchserve.inference import Inference
+from serving.torchserve.errors import TorchServeError
+from serving.torchserve.inference import TorchServeInference
 from serving.torchserve.keys import Keys
 from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
 from serving.torchserve.registration import register_version
@@ -110,7 +110,7 @@ def test_torchserve_starts_on_loopback_and_leaves_no_process_no_port_and_no_fold
         (version,) = await management.describe("m")
         assert (version.version, version.archive, version.batch_size) == ("1", "m_1.mar", 4)
         assert (version.num_ready, len(version.worker_pids)) == (2, 2)
-        async with Inference(instance.inference_target, key=instance.keys.inference) as inference:
+        async with TorchServeInference(instance.inference_target, key=instance.keys.inference) as inference:
             answer = await inference.generate(ask(title="x"), model="m", version="1", timeout_s=10)
         assert answer.samples[0].text == "x"
         # Left over from an attempt that was cut off (HTTP 409), it is loaded again.

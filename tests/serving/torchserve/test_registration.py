@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from serving.errors import TorchServeError
+from serving.torchserve.errors import TorchServeError
 from serving.torchserve.management import DescribedVersion, DescribedWorker
 from serving.torchserve.registration import LoadWatch
 

@@ -11,10 +11,10 @@ from serving.torchserve.repairs import (
     PAUSES_S,
     RELOAD_AFTER,
     TAIL_PATIENCE_S,
-    Repair,
     VersionRepairs,
 )
-from serving.torchserve.verdicts import WorkerLook
+from serving.workers.host import Repair
+from serving.workers.verdicts import WorkerLook
 
 READY, LOADING, DEAD = "ready", "loading", "dead"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.errors import TorchServeError
+from serving.torchserve.errors import TorchServeError
 from serving.torchserve.runtime_folder import CONFIG_FILE, make_runtime_folder
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.errors import TorchServeError
+from serving.torchserve.errors import TorchServeError
 from serving.torchserve.process import TorchServeSettings, start_instance
 from serving.torchserve.supervisor import Supervisor
 from tests.serving.loopback_gateway import until

@@ -5,8 +5,8 @@ import asyncio
 import grpc
 import pytest
 
-from serving.torchserve.faults import Failure, InferenceError
 from serving.traffic.outcomes import Outcomes
+from serving.workers.faults import Failure, InferenceError
 
 
 def fault(code: grpc.StatusCode, failure: Failure = Failure.OTHER) -> InferenceError:

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from serving.registry.contents import ArchiveInfo
-from serving.torchserve.management import WorkerDescription
 from serving.traffic.experiment import ExperimentArms, ExperimentDesign
 from serving.traffic.policy import Arm, AssignedBy, Assignment, TrafficPolicy
 from serving.traffic.route import Route, make_route
 from serving.traffic.routes import NotReadyError, RoutingTable, UnknownRouteError
+from serving.workers.descriptions import WorkerDescription
 
 
 def route(version: str, model: str = "lcgan") -> Route:

@@ -11,11 +11,11 @@ import grpc
 import pytest
 
 from handlers.contract import CommentaryResponse, ModelIdentity
-from serving.torchserve.faults import Failure, InferenceError
 from serving.traffic.admission.admission import Admission
 from serving.traffic.admission.counts import AdmissionCounts
 from serving.traffic.admission.lanes import AdmissionLimits
 from serving.traffic.admission.work import Work
+from serving.workers.faults import Failure, InferenceError
 from tests.serving.loopback_gateway import until
 
 Send = Callable[[float], Awaitable[CommentaryResponse]]

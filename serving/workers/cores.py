@@ -21,7 +21,7 @@ def default_workers() -> int:
 
 
 class CoreShares:
-    """Number of threads for each worker of one TorchServe, updated as versions are added and removed.
+    """Number of threads for each worker of a host, updated as versions are added and removed.
 
     Every worker has an equal share, whichever version it serves; running workers read the new share before their next
     batch.
@@ -55,6 +55,6 @@ class CoreShares:
 
     def _write(self) -> None:
         partial = self._file.with_name(f".{self._file.name}")
-        with contextlib.suppress(OSError):  # TorchServe has just ended and its folder is removed
+        with contextlib.suppress(OSError):  # the host has just ended and its folder is removed
             partial.write_text(f"{self.threads}\n")
             partial.replace(self._file)

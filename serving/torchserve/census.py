@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from typing_extensions import override
+
 from foundation.threads import in_thread
 from serving.torchserve.management import DescribedVersion
 from serving.torchserve.process import Instance
-from serving.torchserve.processes import kill_worker, read_process, read_workers
-from serving.torchserve.verdicts import WorkerLook
+from serving.torchserve.processes import kill_worker, read_workers
+from serving.workers.host import Census
+from serving.workers.processes import look_at
+from serving.workers.verdicts import WorkerLook
 
 _log = logging.getLogger(__name__)
 
@@ -20,36 +24,28 @@ _LIST_TIMEOUT_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Census:
+class Lists(Census):
     """TorchServe's versions, and the worker processes there were just before it was asked."""
 
     taken_s: float
-    """Time at which it began, in seconds of `time.monotonic`."""
     versions: Mapping[tuple[str, str], DescribedVersion]
     """Versions by model and number."""
     pids: Mapping[str, int]
     """Process ids by the worker's id; TorchServe itself has the last one's while a new one is being started."""
 
-    def look_at(self, version: DescribedVersion) -> tuple[WorkerLook, ...]:
-        """Look at the processes of a version's workers, in TorchServe's order."""
+    @override
+    def look_at(self, model: str, version: str) -> tuple[WorkerLook, ...] | None:
+        described = self.versions.get((model, version))
+        if described is None:
+            return None
         looks = []
-        for worker in version.workers:
+        for worker in described.workers:
             pid = self.pids.get(worker.id, 0)
-            reading = read_process(pid) if pid else None
-            looks.append(
-                WorkerLook(
-                    id=worker.id,
-                    pid=pid,
-                    ready=worker.ready and pid == worker.pid,
-                    alive=reading is not None,
-                    stopped=reading is not None and reading.stopped,
-                    progress=(reading.cpu_s, reading.switches) if reading is not None else (0.0, 0),
-                )
-            )
+            looks.append(look_at(worker.id, pid, ready=worker.ready and pid == worker.pid))
         return tuple(looks)
 
 
-async def take_census(instance: Instance) -> Census:
+async def take_lists(instance: Instance) -> Lists:
     """Read the processes, then TorchServe's lists: a worker is in its list before its process starts.
 
     Raises:
@@ -59,14 +55,14 @@ async def take_census(instance: Instance) -> Census:
     workers = await in_thread(lambda: read_workers(instance.pid))
     management = replace(instance.management, timeout_s=_LIST_TIMEOUT_S)
     described = [each for model in await management.list_models() for each in await management.describe(model)]
-    return Census(
+    return Lists(
         taken_s=taken_s,
         versions={(each.model, each.version): each for each in described},
         pids={worker: pid for pid, worker in workers.items()},
     )
 
 
-def end_ghosts(census: Census, seen: set[int], instance: Instance) -> set[int]:
+def end_ghosts(census: Lists, seen: set[int], instance: Instance) -> set[int]:
     """Kill workers that are in no list, if the census before found them as well.
 
     Args:

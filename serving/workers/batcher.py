@@ -1,7 +1,7 @@
-"""Batches of requests, formed in front of TorchServe: one call carries all that wait when a worker becomes free.
+"""Batches of requests, formed in front of the workers: one call carries all that wait when a worker becomes free.
 
-TorchServe forms batches too, but it waits for a fixed time, puts heavy and light requests together, and decodes what
-nobody waits for any more. Its cost is also one call per request: Java, a socket and a copy for each.
+A host such as TorchServe forms batches too, but it waits for a fixed time, puts heavy and light requests together, and
+decodes what nobody waits for any more. Its cost is also one call per request: Java, a socket and a copy for each.
 
 A batch is sent when a worker is free. Until then requests wait here, where late ones can be dropped. Requests of many
 sequences go alone, so that no light request waits for their decode, and leave at least one worker to light ones.
@@ -24,8 +24,8 @@ import grpc
 from handlers.batches import decode_answers, encode_requests
 from handlers.contract import CommentaryResponse, ContractError
 from serving.telemetry.course import Attempt
-from serving.torchserve.faults import InferenceError, in_band
-from serving.torchserve.waiting import Batch, BatchLimits, Lane, Queue, Waiting
+from serving.workers.faults import InferenceError, in_band
+from serving.workers.waiting import Batch, BatchLimits, Lane, Queue, Waiting
 
 _log = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ class Batcher:
         queue, workers = self.queue, max(1, self._num_workers())
         light, heavy = queue.light, queue.heavy
         if len(queue.sent) >= workers:
-            # A full batch may wait in TorchServe, so that a worker that becomes free has it at once.
+            # A full batch may wait in the host, so that a worker that becomes free has it at once.
             full = len(light.waiting) >= queue.limits.max_requests and not heavy.waiting
             return light if full and len(queue.sent) == workers else None
         heavy_sent = sum(batch.is_heavy for batch in queue.sent)
@@ -179,8 +179,8 @@ class Batcher:
         except InferenceError as fault:
             # An exception of its own for each: they are raised in different tasks.
             answers = [fault.copy() for _ in requests]
-        except asyncio.CancelledError:  # the connection to TorchServe was closed
-            reason = "TorchServe is being stopped; retry later"
+        except asyncio.CancelledError:  # the connection to the host was closed
+            reason = "the worker host is being stopped; retry later"
             answers = [InferenceError(grpc.StatusCode.UNAVAILABLE, reason) for _ in requests]
         except Exception as fault:  # noqa: BLE001 - whatever it is, no request may wait for ever
             _log.exception("a batch of %d requests could not be sent", len(requests))

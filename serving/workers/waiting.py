@@ -12,8 +12,8 @@ import grpc
 
 from handlers.contract import CommentaryResponse
 from serving.telemetry.course import Attempt
-from serving.torchserve.faults import Failure, InferenceError
-from serving.torchserve.forecast import QuickestBatches, earliest_start
+from serving.workers.faults import Failure, InferenceError
+from serving.workers.forecast import QuickestBatches, earliest_start
 
 _SMOOTHING: Final = 1 / 64
 
@@ -31,7 +31,7 @@ class BatchLimits:
     """Samples of a batch: an answer of more than 6.5 MB would end the worker, and a sample has 2 kB at most."""
     max_tokens: int = 80_000
     """Expected tokens of a batch: 64 requests with all their defaults. The slowest worker decodes 2,000 a second, so
-    they take 40 s, and TorchServe ends a worker that does not answer for longer."""
+    they take 40 s, and a host ends a worker that does not answer for longer."""
 
     def __post_init__(self) -> None:
         for name in ("max_requests", "max_samples", "max_tokens"):
@@ -114,7 +114,7 @@ class Batch:
     requests: list[Waiting]
     is_heavy: bool
     began: float | None
-    """Moment from which a worker was free for it; None while it waits in TorchServe."""
+    """Moment from which a worker was free for it; None while it waits in the host."""
 
     @property
     def tokens(self) -> int:
@@ -184,8 +184,8 @@ class Queue:
         idle = [now] * (workers - len(ends))
         number = self._batches(lane, ahead, tokens)
         each_s = self.quickest.least_s(ahead[1] // (number + 1), now)
-        in_torchserve = [self.quickest.least_s(each.tokens, now) for each in self.sent if each.began is None]
-        return earliest_start([*ends, *idle], [*in_torchserve, *([each_s] * number)], now)
+        in_host = [self.quickest.least_s(each.tokens, now) for each in self.sent if each.began is None]
+        return earliest_start([*ends, *idle], [*in_host, *([each_s] * number)], now)
 
     def _batches(self, lane: Lane, ahead: tuple[int, int], tokens: int) -> int:
         """Return the least number of batches that hold the requests before a new one, without its own."""

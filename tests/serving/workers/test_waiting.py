@@ -15,9 +15,9 @@ import pytest
 
 from handlers.batches import decode_requests, encode_answers
 from handlers.contract import CommentaryRequest, CommentaryResponse, ModelIdentity, encode_answer
-from serving.torchserve.batcher import Batcher
-from serving.torchserve.faults import Failure, InferenceError
-from serving.torchserve.waiting import BatchLimits
+from serving.workers.batcher import Batcher
+from serving.workers.faults import Failure, InferenceError
+from serving.workers.waiting import BatchLimits
 from tests.serving.virtual_time import run_in_virtual_time
 
 Clock = Callable[[], float]

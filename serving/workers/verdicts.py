@@ -1,4 +1,4 @@
-"""Verdicts on workers and on the JVM, from a series of looks at them. Pure: no clock, no processes, no network.
+"""Verdicts on workers, from a series of looks at them. Pure: no clock, no processes, no network.
 
 A verdict must never fall on something that is merely slow, on a machine whose cores are all taken. So it rests on what
 a slow process still does, its context switches and processor time, and not on the time that an answer takes. A look
@@ -10,24 +10,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from serving.torchserve.replacements import JvmFault, WorkerFault
+from serving.workers.replacements import WorkerFault
 
 LOOK_S: Final = 0.5
 """Pause between two looks."""
 PING_S: Final = (1.0, 2.0)
-"""Pause between two pings of the JVM, and the time for an answer."""
+"""Pause between two pings of the worker host, and the time for an answer."""
 IDLE_S: Final = 3.0
 """Time without a call after which a version gets a probe, so that somebody waits if it does not answer."""
 STOPPED_LOOKS: Final = 3
 """Looks in a row that find a process stopped, before it is replaced: a snapshot stops one for a moment."""
-JVM_STOPPED_LOOKS: Final = 6
-"""The same for the JVM, whose replacement takes all workers along."""
 LATEST_LOOK_S: Final = 3.0
 """Time between two looks above which the watch was held up itself."""
 SILENT_S: Final = 5.0
 """Time without any answer and any progress after which a version counts as not answering, while somebody waits; the
-same for the JVM. With the time until somebody asks, health tells within 10 s. It harms nothing that works: requests go
-on to it, and it counts again with its next answer or progress. Replacements take longer."""
+same for the worker host. With the time until somebody asks, health tells within 10 s. It harms nothing that works:
+requests go on to it, and it counts again with its next answer or progress. Replacements take longer."""
 HUNG_S: Final = 10.0
 """Time without progress after which a worker that does not take part in the others' work is replaced."""
 ALL_HUNG_S: Final = 15.0
@@ -35,15 +33,7 @@ ALL_HUNG_S: Final = 15.0
 SUSPICIOUS_S: Final = 5.0
 """Time without progress, and of a call without an answer, from which on a worker is suspicious."""
 SHARE_OF_WORK: Final = 20
-"""Answers of the others after which a free worker would have got a request: TorchServe hands them out in turn."""
-JVM_HUNG_S: Final = 12.0
-"""Time without an answer and without processor time after which the JVM is replaced."""
-JVM_LOST_S: Final = 60.0
-"""Time without an answer after which the JVM is replaced although it takes processor time, as without memory."""
-FOLDER_PATIENCE_S: Final = 30.0
-"""Time that a JVM without its folder is given to answer the calls that are running in it."""
-_JVM_IDLE_SHARE: Final = 0.02
-"""Share of one core below which a JVM that nobody gets an answer from does nothing."""
+"""Answers of the others after which a free worker would have got a request: hosts hand them out in turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +41,10 @@ class WorkerLook:
     """One look at a worker."""
 
     id: str
-    """TorchServe's id of it; one that replaces it after its death keeps the id, one of a later scaling does not."""
+    """The host's id of it; one that replaces it after its death keeps the id, one of a later scaling does not."""
     pid: int
     ready: bool
-    """Whether TorchServe says that it has loaded the version."""
+    """Whether the host says that it has loaded the version."""
     alive: bool
     stopped: bool = False
     progress: tuple[float, int] = (0.0, 0)
@@ -67,7 +57,7 @@ class VersionLook:
 
     now_s: float
     workers: tuple[WorkerLook, ...]
-    """In TorchServe's order."""
+    """In the host's order."""
     answered: int
     """Calls that a worker answered so far."""
     oldest_s: float | None
@@ -158,67 +148,3 @@ class VersionJudge:
             and look.now_s - look.oldest_s >= HUNG_S
             and look.answered - history.answered >= SHARE_OF_WORK
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JvmLook:
-    """One look at the JVM."""
-
-    now_s: float
-    reachable: bool
-    """Whether it answered the last ping."""
-    answered: int
-    """Calls that its workers answered so far, of all versions."""
-    stopped: bool
-    cpu_s: float
-    has_folder: bool
-    """Whether its folder is there."""
-    busy: bool
-    """Whether calls are running in it that a replacement would end."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JvmVerdict:
-    """Verdict on the JVM."""
-
-    answers: bool
-    replace: JvmFault | None = None
-
-
-@dataclass(slots=True, kw_only=True)
-class JvmJudge:
-    """Judge of one JVM; it is shown one look after the other."""
-
-    _last_s: float | None = None
-    _silent_since_s: float = 0.0
-    _cpu_s: float = 0.0
-    _answered: int = 0
-    _stopped_looks: int = 0
-    _homeless_since_s: float | None = None
-
-    def judge(self, look: JvmLook) -> JvmVerdict:
-        """Return the verdict after one more look."""
-        held_up = self._last_s is None or look.now_s - self._last_s > LATEST_LOOK_S
-        self._last_s = look.now_s
-        self._stopped_looks = self._stopped_looks + 1 if look.stopped and not held_up else 0
-        if held_up or look.answered != self._answered or look.reachable:
-            self._silent_since_s, self._cpu_s, self._answered = look.now_s, look.cpu_s, look.answered
-        if look.has_folder:
-            self._homeless_since_s = None
-        elif self._homeless_since_s is None or held_up:
-            self._homeless_since_s = look.now_s
-        return JvmVerdict(answers=self._silent_s(look) < SILENT_S and not look.stopped, replace=self._fault(look))
-
-    def _silent_s(self, look: JvmLook) -> float:
-        return look.now_s - self._silent_since_s
-
-    def _fault(self, look: JvmLook) -> JvmFault | None:
-        silent_s = self._silent_s(look)
-        idle = look.cpu_s - self._cpu_s <= _JVM_IDLE_SHARE * silent_s
-        hung = silent_s >= JVM_LOST_S or (silent_s >= JVM_HUNG_S and idle)
-        if hung or self._stopped_looks >= JVM_STOPPED_LOOKS:
-            return JvmFault.HUNG
-        if self._homeless_since_s is None:
-            return None
-        homeless_s = look.now_s - self._homeless_since_s
-        return JvmFault.FOLDER if (homeless_s > 0 and not look.busy) or homeless_s > FOLDER_PATIENCE_S else None

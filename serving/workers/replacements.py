@@ -14,11 +14,11 @@ class WorkerFault(StrEnum):
     HUNG = "hung"
     """The worker did nothing while requests waited."""
     MISSING = "missing"
-    """TorchServe had fewer workers than it was asked for."""
+    """The host had fewer workers than it was asked for."""
 
 
-class JvmFault(StrEnum):
-    """Reason for which TorchServe's Java process was replaced."""
+class HostFault(StrEnum):
+    """Reason for which the process that runs the workers (with TorchServe its JVM) was replaced."""
 
     ENDED = "ended"
     """It had ended."""
@@ -33,4 +33,4 @@ class Replacements:
     """Replacements since the service started, by reason; every reason is there, with zero before the first."""
 
     workers: dict[str, int] = field(default_factory=lambda: {fault.value: 0 for fault in WorkerFault})
-    jvm: dict[str, int] = field(default_factory=lambda: {fault.value: 0 for fault in JvmFault})
+    host: dict[str, int] = field(default_factory=lambda: {fault.value: 0 for fault in HostFault})

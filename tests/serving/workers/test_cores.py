@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from foundation.processors import num_processors
-from serving.torchserve.cores import CoreShares, default_workers
+from serving.workers.cores import CoreShares, default_workers
 
 
 def test_workers_of_all_versions_share_the_cores_and_are_told_when_a_version_comes_or_goes(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.torchserve.forecast import MEMORY_S, QuickestBatches, earliest_start
+from serving.workers.forecast import MEMORY_S, QuickestBatches, earliest_start
 
 SECONDS = st.floats(0.001, 30)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from serving.torchserve.management import WorkerDescription
+from serving.workers.descriptions import WorkerDescription
 
 SAID: dict[str, Any] = {
     "name": "lcgan",

@@ -19,9 +19,9 @@ from handlers.contract import (
     encode_answer,
 )
 from serving.telemetry.course import Course
-from serving.torchserve.batcher import Batcher
-from serving.torchserve.faults import Failure, InferenceError
-from serving.torchserve.waiting import BatchLimits
+from serving.workers.batcher import Batcher
+from serving.workers.faults import Failure, InferenceError
+from serving.workers.waiting import BatchLimits
 
 
 @dataclass
