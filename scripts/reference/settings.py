@@ -17,6 +17,7 @@ from bot.settings import BotSettings
 from foundation.docstrings import attribute_docs
 from handlers.worker.options import WorkerOptions
 from serving.gateway.settings import GatewaySettings
+from serving.pool.settings import PoolSettings
 from serving.security.settings import ClientLimits, SecuritySettings
 from serving.sync.loop import SyncSettings
 from serving.torchserve.process import TorchServeSettings
@@ -42,7 +43,7 @@ def page() -> list[str]:
         "`deephypebot serve` sets those that its options name; the rest is for code that embeds it.",
         "",
     ]
-    for owner in (GatewaySettings, SecuritySettings, ClientLimits, TorchServeSettings, SyncSettings):
+    for owner in (GatewaySettings, SecuritySettings, ClientLimits, TorchServeSettings, PoolSettings, SyncSettings):
         lines += [f"### {owner.__name__}", "", first_paragraph(owner), "", *_dataclass(owner, ""), ""]
     lines += ["## Worker", "", "Set under `handler` in an archive's `model-config.yaml`.", ""]
     return [*lines, *_dataclass(WorkerOptions, "handler.")]

@@ -8,8 +8,8 @@ from typing import Any, Final, NoReturn, Protocol
 import grpc
 
 from serving.gateway.parts import SendPart
-from serving.torchserve.faults import InferenceError
 from serving.v1 import commentary_pb2, commentary_pb2_grpc
+from serving.workers.faults import InferenceError
 
 COMMENTARY_SERVICE: Final = commentary_pb2.DESCRIPTOR.services_by_name["Commentary"].full_name
 
