@@ -9,6 +9,8 @@
 #
 # PYTHON names the interpreter that a new environment is made with (python3 otherwise; 3.11 or newer).
 # pip obeys its own settings (PIP_INDEX_URL, PIP_FIND_LINKS, pip.conf, ...); what it installs is what constraints.txt pins.
+# HASHES names files with the SHA-256 of all that may be installed, separated by spaces: HASHES=hashes.txt. Any other file is
+# then refused. A build of torch that is in no index needs its own line, in a file that is named after it.
 set -eu
 
 usage() {
@@ -50,8 +52,27 @@ if [ ! -x "$venv/bin/python" ]; then
     }
 fi
 
-# shellcheck disable=SC2086  # without -e there is no such word
-"$venv/bin/python" -m pip install --disable-pip-version-check --no-compile -c "$root/constraints.txt" $editable "$root[$extras]"
+install() {
+    "$venv/bin/python" -m pip install --disable-pip-version-check --no-compile "$@"
+}
+
+if [ -z "${HASHES:-}" ]; then
+    # shellcheck disable=SC2086  # without -e there is no such word
+    install -c "$root/constraints.txt" $editable "$root[$extras]"
+else
+    # pip checks hashes of all packages or of none, and a checkout has none: what it needs comes first, then itself alone.
+    temporary=$(mktemp -d)
+    trap 'rm -rf "$temporary"' EXIT
+    install --quiet --dry-run --ignore-installed --report "$temporary/report.json" -c "$root/constraints.txt" "$root[$extras]"
+    # shellcheck disable=SC2086  # a list of files
+    "$venv/bin/python" "$root/scripts/hashed.py" "$temporary/report.json" $HASHES >"$temporary/wanted.txt"
+    # shellcheck disable=SC2086
+    "$venv/bin/python" "$root/scripts/hashed.py" - $HASHES >"$temporary/building.txt"
+    install --no-deps --only-binary :all: --require-hashes -r "$temporary/wanted.txt"
+    install --quiet --no-deps --only-binary :all: --require-hashes -r "$temporary/building.txt" --target "$temporary/building"
+    # shellcheck disable=SC2086
+    PYTHONPATH=$temporary/building install --no-deps --no-build-isolation $editable "$root"
+fi
 # pip would compile one file after the other, a minute of one core. Files that are no Python of this version are left out, as
 # pip leaves them.
 "$venv/bin/python" -m compileall -qq -j 0 "$venv/lib" >/dev/null || true

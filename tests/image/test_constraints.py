@@ -104,3 +104,28 @@ def test_every_pin_installs_on_the_python_of_debian_12() -> None:
     wanted = {name: each["Requires-Python"] for name, each in described.items() if "Requires-Python" in each}
     refused = {name: one for name, one in wanted.items() if not SpecifierSet(one).contains("3.11.2")}
     assert refused == {}
+
+
+def locked_versions() -> dict[str, set[str]]:
+    """Versions by name of hashes.txt."""
+    found: dict[str, set[str]] = {}
+    for line in (ROOT / "hashes.txt").read_text(encoding="utf-8").splitlines():
+        if "==" in line:
+            requirement = Requirement(line.removesuffix("\\"))
+            (specifier,) = requirement.specifier
+            found.setdefault(canonicalize_name(requirement.name), set()).add(specifier.version)
+    return found
+
+
+def test_the_hashes_are_of_the_versions_that_are_pinned() -> None:
+    locked = locked_versions()
+    differing = {name: (version, locked.get(name)) for name, version in pins().items() if locked.get(name) != {version}}
+    assert differing == {}, "write hashes.txt anew: sh scripts/lock.sh > hashes.txt"
+
+
+def test_what_builds_the_project_is_locked_as_well() -> None:
+    building = [
+        Requirement(one) for one in tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    ]
+    locked = locked_versions()
+    assert all(any(one.specifier.contains(version) for version in locked[one.name]) for one in building)
