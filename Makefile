@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # How many processes there are, and which tests stay together in one since they share what is dear to make: tests/conftest.py.
 PARALLEL = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help install demo test unit kills faults soak hosts coverage lint types format protos docs audit clean
+.PHONY: help install demo test unit kills faults soak hosts ray coverage lint types format protos docs audit clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,10 @@ soak: $(INSTALLED) ## Ask a service 200,000 times while its version changes; mem
 
 hosts: $(INSTALLED) ## Two hosts in networks of their own follow one registry: move an alias, split, pull a wire; a minute, as root
 	$(BIN)/python -m pytest tests/hosts -m fault $(ARGS)
+
+ray: $(INSTALLED) ## Samples and a corpus on a Ray cluster of two nodes, of which one is killed; makes build/ray; two minutes
+	sh scripts/ray.sh $(VENV) build/ray
+	build/ray/bin/python -m pytest tests/ray $(ARGS)
 
 experiments: $(INSTALLED) ## Simulate 1,000 experiments of each kind: false decisions, verdicts needed, versions stopped
 	$(BIN)/deephypebot bench experiments $(ARGS)

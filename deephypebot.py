@@ -28,7 +28,8 @@ from foundation.redaction import redacted, show_uncaught, show_uncaught_of_threa
 from foundation.version import project_version
 
 _OUR_PACKAGES: Final = (
-    "foundation", "training", "handlers", "serving", "bot", "experiments", "loadtest", "benchmarks", "deephypebot_demo",
+    "foundation", "training", "handlers", "serving", "bot", "bulk", "experiments", "loadtest", "benchmarks",
+    "deephypebot_demo",
 )  # fmt: skip
 _ESCAPED: Final = "deephypebot-escaped"
 """Name of the error handler for characters that a stream cannot encode."""
@@ -93,6 +94,9 @@ COMMANDS: Final = {
     "keys": Entry("serving.keys_cli", "app_keys", "serve", "Keys that sign archives: new, show, sign, verify."),
     "tokens": Entry("serving.tokens_cli", "app_tokens", "serve", "Clients that may ask a gateway, and their tokens."),
     "generate": Entry("serving.generate_cli", "generate", "bot", "Ask a running gateway for sentences about a song."),
+    "generate-many": Entry(
+        "bulk.cli", "generate_many", "serve", "Write samples for a file of songs, without a server."
+    ),
     "bot": Entry("bot.entrypoints.cli", "app_bot", "bot", "From timelines to a queue of candidates to posts."),
     "queue": Entry(
         "bot.entrypoints.queue_cli", "app_queue", "bot", "The queue of candidates and the curator's verdicts."

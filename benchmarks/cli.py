@@ -7,6 +7,7 @@ from typing import Final
 
 import typer
 
+from benchmarks.bulk.cli import bench_bulk
 from benchmarks.experiments.cli import bench_experiments
 from benchmarks.experiments.replay_cli import bench_replay
 from benchmarks.experiments.verdicts_cli import verdicts
@@ -29,6 +30,7 @@ _COMMANDS: Final[Mapping[str, Callable[..., None]]] = {
     "vocabulary": vocabulary,
     "ptb": ptb,
     "serve": bench_serve,
+    "bulk": bench_bulk,
     "experiments": bench_experiments,
     "verdicts": verdicts,
     "replay": bench_replay,

@@ -113,6 +113,11 @@ class Commentator:
         return self._engine.precision
 
     @property
+    def device(self) -> torch.device:
+        """Device of the decode."""
+        return self._engine.device
+
+    @property
     def slots(self) -> int:
         """Number of sequences that are decoded at a time."""
         return self._engine.slots

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from handlers.contract import (
 )
 from handlers.model.bundle import Bundle
 from handlers.worker import description
+from handlers.worker.halving import Failed, answer_apart
 from handlers.worker.metrics import WorkerMetrics
 from handlers.worker.options import Threads, WorkerOptions
 from handlers.worker.warmup import ready
@@ -82,34 +83,27 @@ class CommentaryHandler:
         """Answer the requests of all calls in one decode, in order; those that cannot be answered with their error."""
         now = time.monotonic()
         checked = [_checked(commentator, request, now) for request in requests]
-        waiting = iter(self._answer(commentator, [each for each in checked if isinstance(each, ValidRequest)]))
+        waiting = self._answer(commentator, [each for each in checked if isinstance(each, ValidRequest)])
         answers = [next(waiting) if isinstance(each, ValidRequest) else each for each in checked]
         self._metrics.count_answers(answers)
         return answers
 
     def _answer(
-        self, commentator: Commentator, requests: list[ValidRequest]
-    ) -> Sequence[CommentaryResponse | ContractError]:
-        """Answer requests together; if that fails, halve them until only those at fault fail."""
-        if not requests:
-            return []
-        try:
-            answered = commentator.answer_batch(
-                [each.request for each in requests], [each.earlier_seeds for each in requests]
+        self, commentator: Commentator, requests: Sequence[ValidRequest]
+    ) -> Iterator[CommentaryResponse | ContractError]:
+        """Answer requests together, in their order; only those at fault fail."""
+        for part in answer_apart(commentator, requests):
+            if isinstance(part, Failed):
+                cause = part.cause
+                _log.error("the decode of a request failed%s", _trace_of(part.request), exc_info=cause)
+                yield ContractError(ErrorCode.INTERNAL, "", f"the decode failed: {type(cause).__name__}: {cause}")
+                continue
+            times = part.answered.times
+            self._metrics.count_decode(
+                num_sequences=times.sequences, num_tokens=times.tokens, seconds=part.answered.seconds
             )
-        except Exception as cause:  # noqa: BLE001 - raised, any error fails the whole batch without a reason
-            if len(requests) == 1:
-                _log.exception("the decode of a request failed%s", _trace_of(requests[0]))
-                return [ContractError(ErrorCode.INTERNAL, "", f"the decode failed: {type(cause).__name__}: {cause}")]
-        else:
-            times = answered.times
-            self._metrics.count_decode(num_sequences=times.sequences, num_tokens=times.tokens, seconds=answered.seconds)
-            return [
-                dataclasses.replace(response, batch=times) if request.traceparent else response
-                for request, response in zip(requests, answered.responses, strict=True)
-            ]
-        half = len(requests) // 2
-        return [*self._answer(commentator, requests[:half]), *self._answer(commentator, requests[half:])]
+            for request, response in zip(part.requests, part.answered.responses, strict=True):
+                yield dataclasses.replace(response, batch=times) if request.traceparent else response
 
     def _ready(self) -> Commentator:
         """Return the model, prepacked for the number of threads that this worker may use now.

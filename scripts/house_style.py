@@ -24,6 +24,7 @@ PACKAGES: Final = (
     "training",
     "serving",
     "bot",
+    "bulk",
     "experiments",
     "loadtest",
     "benchmarks",

@@ -21,6 +21,22 @@ from serving.options import (
     asking,
     live_version,
 )
+from serving.request_options import (
+    BadWordsOption,
+    BestOfOption,
+    GuidanceOption,
+    MaxTokensOption,
+    MinPOption,
+    MinTokensOption,
+    NoRepeatNgramSizeOption,
+    NumSamplesOption,
+    RankByOption,
+    TemperatureOption,
+    TopicOption,
+    TopKOption,
+    TopPOption,
+    with_lists,
+)
 
 
 def generate(
@@ -30,55 +46,20 @@ def generate(
     ] = [],  # noqa: B006 - typer copies it
     artist: Annotated[str | None, typer.Option("--artist", "-a", help="Text for the placeholder <artist>.")] = None,
     title: Annotated[str | None, typer.Option("--title", "-t", help="Text for the placeholder <title>.")] = None,
-    num_samples: Annotated[int | None, typer.Option("--num-samples", "-n", help="Number of sentences.")] = None,
+    num_samples: NumSamplesOption = None,
     seed: Annotated[int | None, typer.Option("--seed", help="The same seed gives the same sentences.")] = None,
-    temperature: Annotated[
-        float | None, typer.Option("--temperature", help="0 always takes the likeliest token.")
-    ] = None,
-    top_p: Annotated[
-        float | None, typer.Option("--top-p", help="Probability mass of the likeliest tokens to draw from.")
-    ] = None,
-    top_k: Annotated[
-        int | None, typer.Option("--top-k", help="Number of likeliest tokens to draw from; 0 for all.")
-    ] = None,
-    min_p: Annotated[
-        float | None,
-        typer.Option("--min-p", help="Drop tokens below this share of the likeliest one's probability; 0 drops none."),
-    ] = None,
-    guidance: Annotated[
-        float | None, typer.Option("--guidance", help="Weight of the genres: 1 leaves the model as it is, 2 is strong.")
-    ] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option("--max-tokens", help="Maximum length of a sentence, in tokens.")
-    ] = None,
-    min_tokens: Annotated[
-        int | None, typer.Option("--min-tokens", help="Minimum length of a sentence, in tokens.")
-    ] = None,
-    no_repeat_ngram_size: Annotated[
-        int | None, typer.Option("--no-repeat-ngram-size", help="Allow no n-gram of tokens twice; 0 allows all.")
-    ] = None,
-    bad_words: Annotated[
-        list[str], typer.Option("--bad-words", help="A word to exclude, or several with commas; may be given again.")
-    ] = [],  # noqa: B006 - typer copies it
-    best_of: Annotated[
-        int | None,
-        typer.Option(
-            "--best-of",
-            help="Candidates for each sentence, of which the best is returned; without it, the model's default, 16.",
-        ),
-    ] = None,
-    rank_by: Annotated[
-        str | None,
-        typer.Option(
-            "--rank-by",
-            help="Rule by which the best candidate is chosen: acceptability; by versions that learned from verdicts "
-            "also value, the probability that a curator accepts it, or both. Without it, the version's own rule.",
-        ),
-    ] = None,
-    topic: Annotated[
-        str | None,
-        typer.Option("--topic", help="Topic to steer to, by number or name; `models status` lists them."),
-    ] = None,
+    temperature: TemperatureOption = None,
+    top_p: TopPOption = None,
+    top_k: TopKOption = None,
+    min_p: MinPOption = None,
+    guidance: GuidanceOption = None,
+    max_tokens: MaxTokensOption = None,
+    min_tokens: MinTokensOption = None,
+    no_repeat_ngram_size: NoRepeatNgramSizeOption = None,
+    bad_words: BadWordsOption = [],  # noqa: B006 - typer copies it
+    best_of: BestOfOption = None,
+    rank_by: RankByOption = None,
+    topic: TopicOption = None,
     unit: Annotated[
         str | None,
         typer.Option("--unit", help="Who or what asks, such as an account; the same unit gets the same version."),
@@ -114,9 +95,8 @@ def generate(
     from serving.client import CommentaryClient, Credentials, InvalidRequestError
 
     values = {name: value for name, value in options.items() if name in REQUEST_FIELDS}
-    given = {name: _listed(value) if isinstance(value, list) else value for name, value in values.items()}
     try:
-        request = CommentaryRequest.from_mapping(given)
+        request = CommentaryRequest.from_mapping(with_lists(values))
     except ContractError as fault:
         raise InvalidRequestError("INVALID_ARGUMENT", str(fault), field=fault.field) from fault
     named = VersionName.of(model, version)
@@ -128,7 +108,3 @@ def generate(
         typer.echo(json.dumps(response.to_mapping(), ensure_ascii=False))
     else:
         show(tables.samples(response), tables.summary(response))
-
-
-def _listed(entries: list[str]) -> list[str]:
-    return [name.strip() for entry in entries for name in entry.split(",") if name.strip()]

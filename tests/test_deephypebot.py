@@ -148,7 +148,9 @@ def test_the_variables_of_all_options_are_these_and_one_name_means_one_thing_eve
         "HTTP_PORT", "ACCESS_LOG", "WEBHOOK_SECRET_FILE", "GATEWAY_METRICS_HOST", "TRUSTED_KEYS", "SIGNING_KEY",
     }  # fmt: skip
     assert set(found) == {f"DEEPHYPEBOT_{name}" for name in ours} | {"MLFLOW_TRACKING_URI"}
-    assert found["DEEPHYPEBOT_MODEL_STORE"] == {"demo", "train", "archive", "serve", "experiment replay"}
+    assert found["DEEPHYPEBOT_MODEL_STORE"] == {
+        "demo", "train", "archive", "serve", "generate-many", "experiment replay"
+    }  # fmt: skip
 
 
 def test_a_group_can_be_built_again_without_a_trace_of_the_first_time() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("foundation", "handlers", "training", "serving", "bot", "experiments", "loadtest", "benchmarks")
+PACKAGES = ("foundation", "handlers", "training", "serving", "bot", "bulk", "experiments", "loadtest", "benchmarks")
 WITH_EXAMPLES = [
     path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
     for package in PACKAGES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import typer
 from google.protobuf.descriptor import FieldDescriptor
 
 from bot.studio import trying
+from bulk.cli import generate_many
 from handlers.commentary import Commentator
 from handlers.contract import (
     EXAMPLE_SAMPLING,
@@ -75,11 +77,18 @@ def test_the_protos_type_is_that_of_the_contract(name: str) -> None:
     assert proto[name].has_presence != proto[name].is_repeated, "absent is not the same as zero"
 
 
-def test_generate_has_an_option_for_every_field_that_a_person_sets_spelled_like_the_field() -> None:
+@pytest.mark.parametrize(
+    ("command", "others"),
+    [(generate_cli.generate, ()), (generate_many, ("genres", "artist", "title", "seed"))],  # the others are each song's own
+    ids=["generate", "generate-many"],
+)
+def test_a_command_has_an_option_for_every_field_that_a_person_sets_spelled_like_the_field(
+    command: Callable[..., None], others: tuple[str, ...]
+) -> None:
     app = typer.Typer()
-    app.command()(generate_cli.generate)
+    app.command()(command)
     options = {option.name: option.opts for option in typer.main.get_command(app).params}
-    for name in set(REQUEST_FIELDS) - {"request_id", "unit"}:
+    for name in set(REQUEST_FIELDS) - {"request_id", "unit", *others}:
         assert f"--{name.replace('_', '-')}" in options[name]
 
 

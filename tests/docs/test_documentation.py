@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
-PACKAGES = ("foundation", "handlers", "training", "serving", "bot", "experiments", "loadtest", "benchmarks")
+PACKAGES = ("foundation", "handlers", "training", "serving", "bot", "bulk", "experiments", "loadtest", "benchmarks")
 
 
 @pytest.mark.slow

@@ -76,7 +76,7 @@ def test_a_real_bomb_is_refused_before_it_grows(tmp_path: Path) -> None:
         check_members(archive.infolist())
 
 
-@pytest.mark.parametrize("package", ["training", "serving", "bot", "benchmarks", "experiments", "handlers"])
+@pytest.mark.parametrize("package", ["training", "serving", "bot", "bulk", "benchmarks", "experiments", "handlers"])
 def test_every_module_that_opens_archives_of_others_checks_their_members(package: str) -> None:
     already_checked = {
         # It gets archives from `bring_archive` alone, which has checked them a moment before.

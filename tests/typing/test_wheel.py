@@ -10,7 +10,7 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("foundation", "training", "handlers", "serving", "bot", "experiments", "loadtest", "benchmarks")
+PACKAGES = ("foundation", "training", "handlers", "serving", "bot", "bulk", "experiments", "loadtest", "benchmarks")
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from foundation.hashes import file_sha256
+from foundation.parallel.port import Engine
 from training.corpus.chunks import ChunkSettings
 from training.corpus.funnel import Funnel, Input
 from training.corpus.judging import JudgeSettings, judge
@@ -102,6 +103,7 @@ def build_corpus(
     catalog: Path | None = None,
     reading: Reading = DEFAULT_READING,
     jobs: int = 1,
+    engine: Engine | None = None,
     chunk_posts: int = CHUNK_POSTS,
     progress: Progress | None = None,
     begin: Callable[[str], None] | None = None,
@@ -115,6 +117,7 @@ def build_corpus(
         catalog: table of artists and genres, for posts without genres.
         reading: column of the text, and encoding of the files.
         jobs: processes that clean chunks; the result does not depend on their number.
+        engine: engine that cleans chunks instead of processes, such as a Ray cluster; the result is the same.
         chunk_posts: posts of a chunk; the result does not depend on their number.
         progress: see `Progress`.
         begin: called with the name of each step that follows the cleaning.
@@ -141,7 +144,13 @@ def build_corpus(
         try:
             posts = _posts(post_files, known, reading, progress)
             # An empty chunk ends the files.
-            clean_chunks(iter(lambda: list(islice(posts, chunk_posts)), []), work, settings.for_chunks(), jobs=jobs)
+            clean_chunks(
+                iter(lambda: list(islice(posts, chunk_posts)), []),
+                work,
+                settings.for_chunks(),
+                jobs=jobs,
+                engine=engine,
+            )
             (begin or _silent)("judge sentences")
             judged = judge(work, settings.for_judging())
             (begin or _silent)("write corpus")

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from foundation.parallel.choosing import EngineName, choose_engine
+
 app_corpus = typer.Typer(no_args_is_help=True, help="Make training corpora from posts.")
 
 
@@ -40,11 +42,28 @@ def build(
     max_openings: Annotated[
         int, typer.Option(min=1, help="Maximum number of sentences with the same first four words.")
     ] = 20,
-    jobs: Annotated[int, typer.Option(min=0, help="Cleaning processes; 0 for one per core.")] = 0,
+    jobs: Annotated[int, typer.Option(min=0, help="Cleaning processes, or actors of Ray; 0 for one per core.")] = 0,
+    engine: Annotated[
+        EngineName,
+        typer.Option("--engine", help="Processes of this machine (local), or actors of a Ray cluster (ray)."),
+    ] = EngineName.LOCAL,
+    address: Annotated[
+        str,
+        typer.Option(
+            "--address",
+            help="Address of the Ray cluster, such as 10.0.0.1:6379.",
+            show_default="RAY_ADDRESS, or Ray on this machine",
+        ),
+    ] = "",
 ) -> None:
     """Clean posts, split them into sentences and write a corpus with its funnel.
 
     After an interruption, the same command continues where it stopped.
+
+    Examples:
+        deephypebot corpus build posts.jsonl --out corpus
+
+        deephypebot corpus build posts.parquet --out corpus --engine ray --address 10.0.0.1:6379
     """
     from foundation.processors import num_processors
     from foundation.terminal import show
@@ -73,6 +92,7 @@ def build(
             catalog=catalog,
             reading=Reading(text_column=text_column, encoding=encoding),
             jobs=jobs or num_processors(),
+            engine=None if engine is EngineName.LOCAL else choose_engine(engine, workers=jobs, address=address),
             progress=lambda done, total: clean(done, total or 0, f"{done / 1e6:.1f} MB read"),
             begin=lambda step: bars.watch(step)(0, 0, ""),
         )

@@ -154,6 +154,6 @@ def test_a_worker_that_ends_abruptly_is_reported_with_the_way_out(tmp_path: Path
     chunks: list[Sequence[Post | None]] = [[bomb], [bomb], [bomb]]
     with (
         WorkFolder.opened(tmp_path / "work", {}) as work,
-        pytest.raises(CorpusError, match=r"one of 2 cleaning processes ended abruptly.*fewer --jobs"),
+        pytest.raises(CorpusError, match=r"chunk \d ended its cleaning process 3 times \(exit code 3\).*fewer --jobs"),
     ):
         clean_chunks(chunks, work, CorpusSettings().for_chunks(), jobs=2)

@@ -1,0 +1,1 @@
+"""Benchmark of samples for files of songs, beside the gateway's."""
