@@ -195,4 +195,4 @@ def _plan(songs: Path, model: Model, options: Mapping[str, Any], part_songs: int
 
 
 _OF_SONGS: Final = ("genres", "artist", "title", "seed", "unit", "request_id")
-"""Fields of a request that are each song's own, or nobody's here."""
+"""Fields of a request that are each song's own, or have no meaning here."""

@@ -171,7 +171,7 @@ def test_help_imports_no_package_behind_a_command() -> None:
 @pytest.mark.slow
 def test_a_shell_completes_commands() -> None:
     assert complete("") == list(COMMANDS)
-    assert complete("ge") == ["generate"]
+    assert complete("ge") == ["generate", "generate-many"]
 
 
 @pytest.mark.slow

@@ -20,10 +20,12 @@ from typing import Any
 
 import grpc
 import psutil
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from benchmarks.training.decode import random_bundle
+from bulk.asking import seed_of
 from foundation.hashes import file_sha256
 from handlers.commentary import Commentator
 from handlers.contract import CommentaryRequest, ContractError, SamplingParams, decode_answer
@@ -44,13 +46,16 @@ from serving.wire import ERROR_FIELD_METADATA
 from serving.workers.cores import CoreShares
 from serving.workers.descriptions import WorkerDescription
 from tests.handlers.tiny_bundles import GENRES, TOPICS, tiny_bundle
-from tests.integration.support import scrape
+from tests.integration.support import run, scrape
 from training.packaging.archive import build_archive
 from training.presets import preset
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 NUM_CLIENTS = 32
+SONGS = tuple((f"song {number}", GENRES[number % 4]) for number in range(24))
+"""Ids and genres of songs whose samples are asked of the gateway, and written without it."""
+OF_SONGS = {"num_samples": 2, "best_of": 2, "max_tokens": 16, "topic": TOPICS[1]}
 CURSED = GENRES[-1]
 MODEL = {"model_name": "lcgan", "model_version": "7"}
 STREAM = "/org.pytorch.serve.grpc.inference.InferenceAPIsService/StreamPredictions"
@@ -93,6 +98,8 @@ class Met:
 
     good: list[tuple[CommentaryRequest, tuple[str, ...]]] = field(default_factory=list)
     """Texts by request."""
+    songs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Texts by the id of a song."""
     faults: list[tuple[str, str, str, str]] = field(default_factory=list)
     """Code and field, expected and found."""
     at_the_worker: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -165,7 +172,8 @@ async def _use(instance: Instance, place: Place) -> Met:
         _gateway(instance, place) as gateway,
         TorchServeInference(instance.inference_target, key=instance.keys.inference) as stock,
     ):
-        await asyncio.gather(*(_client(number, instance, gateway, met) for number in range(NUM_CLIENTS)))
+        clients = (_client(number, instance, gateway, met) for number in range(NUM_CLIENTS))
+        await asyncio.gather(*clients, _client_with_songs(gateway, met))
         met.metrics = await asyncio.to_thread(scrape, instance.metrics_url)
         met.memory = worker.memory_info().rss
         met.described = await instance.management.describe_worker("lcgan", "7")
@@ -238,6 +246,16 @@ async def _client(number: int, instance: Instance, gateway: str, met: Met) -> No
             await call
 
 
+async def _client_with_songs(gateway: str, met: Met) -> None:
+    """Ask for samples of songs, with the seeds that `generate-many` gives them."""
+    async with grpc.aio.insecure_channel(gateway) as channel:
+        stub: commentary_pb2_grpc.CommentaryAsyncStub = commentary_pb2_grpc.CommentaryStub(channel)
+        for name, genre in SONGS:
+            song = {"genres": [genre], "artist": "Ona Vell", "title": name, "seed": seed_of(name)}
+            await _ask_gateway(stub, CommentaryRequest.from_mapping({**song, **OF_SONGS}), met)
+            met.songs[name] = met.good[-1][1]
+
+
 async def _predict(predictions: Predictions, payload: bytes) -> bytes:
     answer = await predictions(inference_pb2.PredictionsRequest(**MODEL, input={"data": payload}))
     return bytes(answer.prediction)
@@ -250,8 +268,11 @@ async def _ask_torchserve(predictions: Predictions, payload: bytes, request: Com
     met.at_the_worker["OK", ""] += 1
 
 
+_ASKED = ("genres", "artist", "title", "num_samples", "seed", "best_of", "topic")
+
+
 async def _ask_gateway(stub: commentary_pb2_grpc.CommentaryAsyncStub, request: CommentaryRequest, met: Met) -> None:
-    values = {name: getattr(request, name) for name in ("genres", "num_samples", "seed", "best_of", "topic")}
+    values = {name: getattr(request, name) for name in _ASKED}
     values["max_tokens"] = request.sampling.max_tokens
     message = commentary_pb2.GenerateRequest(**{name: value for name, value in values.items() if value is not None})
     response = await stub.Generate(message, timeout=60)
@@ -312,11 +333,25 @@ def in_process(place: Place) -> Iterator[Commentator]:
 def test_every_good_request_is_answered_with_the_text_that_the_engine_gives_in_this_process(
     met: Met, in_process: Commentator
 ) -> None:
-    assert len(met.good) == 4 * NUM_CLIENTS
+    assert len(met.good) == 4 * NUM_CLIENTS + len(SONGS)
     expected = in_process.answer([request for request, _ in met.good])
     for (request, texts), response in zip(met.good, expected, strict=True):
         assert texts == tuple(sample.text for sample in response.samples), request
     assert len({texts for _, texts in met.good}) > NUM_CLIENTS
+
+
+def test_the_samples_that_are_written_without_a_server_are_those_of_the_gateway(
+    met: Met, place: Place, tmp_path: Path
+) -> None:
+    songs, out = tmp_path / "songs.csv", tmp_path / "samples"
+    rows = (f"{name},{genre},Ona Vell,{name}\n" for name, genre in SONGS)
+    songs.write_text("id,genres,artist,title\n" + "".join(rows), encoding="utf-8")
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in OF_SONGS.items()]
+    run("generate-many", str(songs), "--out", str(out), "--model", str(place.store / "lcgan_7.mar"), *options)
+    written = pq.read_table(out / "part-000000.parquet").to_pylist()
+    assert [row["id"] for row in written] == [name for name, _ in SONGS]
+    for row in written:
+        assert tuple(sample["text"] for sample in row["samples"]) == met.songs[row["id"]]
 
 
 def test_every_bad_request_gets_its_code_and_the_name_of_its_field(met: Met) -> None:
@@ -352,7 +387,7 @@ def test_the_metrics_page_agrees_with_what_the_clients_counted(met: Met, in_proc
 
 def test_requests_of_different_clients_were_decoded_together(met: Met) -> None:
     batches = met.metrics["deephypebot_worker_decode_seconds_count"][VERSION]
-    assert 0 < batches < 4 * NUM_CLIENTS
+    assert 0 < batches < 4 * NUM_CLIENTS + len(SONGS)
     assert met.metrics["deephypebot_worker_decode_seconds_sum"][VERSION] > 0
     assert met.metrics["deephypebot_worker_batch_sequences"][VERSION] >= 1
 

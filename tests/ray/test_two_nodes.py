@@ -110,14 +110,14 @@ def test_a_run_of_one_engine_is_resumed_by_the_other(
 ) -> None:
     out = tmp_path / "out"
 
-    class Enough(Exception):
+    class EnoughError(Exception):
         """The first engine is stopped."""
 
     def stop(done: int, _errors: int) -> None:
         if done >= 500:
-            raise Enough
+            raise EnoughError
 
-    with pytest.raises(Enough):
+    with pytest.raises(EnoughError):
         run(songs, out, model, Processes(1), progress=stop)
     app = typer.Typer()
     app.command()(command)
