@@ -79,7 +79,10 @@ def test_the_protos_type_is_that_of_the_contract(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("command", "others"),
-    [(generate_cli.generate, ()), (generate_many, ("genres", "artist", "title", "seed"))],  # the others are each song's own
+    [
+        (generate_cli.generate, ()),
+        (generate_many, ("genres", "artist", "title", "seed")),
+    ],  # the others are each song's own
     ids=["generate", "generate-many"],
 )
 def test_a_command_has_an_option_for_every_field_that_a_person_sets_spelled_like_the_field(

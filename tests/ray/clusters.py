@@ -36,7 +36,8 @@ class Started:
 @contextmanager
 def cluster(cores: Sequence[int]) -> Iterator[Started]:
     """Start a cluster with so many cores on each node; all its processes end with the block."""
-    os.environ["RAY_raylet_start_wait_time_s"] = "120"  # read when a node starts; a busy machine needs longer than 30 s
+    # A busy machine needs longer than the 30 s of Ray.
+    os.environ["RAY_raylet_start_wait_time_s"] = "120"  # noqa: SIM112 - Ray spells it so
     started = Started(Cluster())
     try:
         for number in cores:
