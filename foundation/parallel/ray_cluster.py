@@ -175,7 +175,7 @@ def _connect(address: str) -> None:
         _knock(host, int(port))
     try:
         ray.init(address=address or None, logging_level=logging.ERROR, log_to_driver=False, include_dashboard=None)
-    except (ConnectionError, RuntimeError, ValueError, RayError) as cause:
+    except Exception as cause:  # Ray raises this class itself where a node does not start in time
         where = f"the cluster at {address}" if address else "Ray"
         raise NoWorkersError(f"{where} cannot be used: {str(cause).partition(chr(10))[0]}") from cause
 

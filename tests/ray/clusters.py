@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,8 +35,6 @@ class Started:
 @contextmanager
 def cluster(cores: Sequence[int]) -> Iterator[Started]:
     """Start a cluster with so many cores on each node; all its processes end with the block."""
-    # A busy machine needs longer than the 30 s of Ray.
-    os.environ["RAY_raylet_start_wait_time_s"] = "120"  # noqa: SIM112 - Ray spells it so
     started = Started(Cluster())
     try:
         for number in cores:
