@@ -45,7 +45,7 @@ def bench_bulk(
     from bulk.models import Model, find_model
     from foundation.processors import num_processors
     from serving.registry.client import Registry
-    from serving.torchserve.cores import default_workers
+    from serving.workers.cores import default_workers
 
     def no_registry() -> Registry:
         raise RuntimeError("an archive's file needs no registry")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,15 +137,21 @@ def test_a_node_that_is_killed_midway_changes_no_byte_of_a_corpus(two_nodes: Sta
     write_sample(make_sample(seed=8, num_posts=1200), tmp_path)
     posts = tmp_path / POSTS_FILE
     build_corpus([posts], tmp_path / "local", jobs=1)
-    work = tmp_path / ".corpus.building"
-    killed: list[int] = []
+    chunks = tmp_path / ".corpus.building"
+    done_at_kill: list[int] = []
 
-    def kill(_done: int, _total: int | None) -> None:
-        if not killed and (work / "000003.posts.parquet").exists():
-            killed.append(len(list(work.glob("*.posts.parquet"))))
-            two_nodes.kill(1)
+    def kill() -> None:
+        while not done_at_kill:
+            done = len(list(chunks.glob("*.posts.parquet")))
+            if done >= 4:
+                two_nodes.kill(1)
+                done_at_kill.append(done)
+            time.sleep(0.01)
 
-    build_corpus([posts], tmp_path / "corpus", engine=engine_of(two_nodes), chunk_posts=40, progress=kill)
-    assert killed
-    assert killed[0] < 25, "there was work left when the node was killed"
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    build_corpus([posts], tmp_path / "corpus", engine=engine_of(two_nodes), chunk_posts=15)
+    killer.join(timeout=60)
+    assert done_at_kill
+    assert done_at_kill[0] < 60, "there was work left when the node was killed"
     assert hashes(tmp_path / "corpus") == hashes(tmp_path / "local")
