@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # How many processes there are, and which tests stay together in one since they share what is dear to make: tests/conftest.py.
 PARALLEL = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help install demo test unit kills faults soak hosts ray coverage lint types format protos docs audit clean
+.PHONY: help install demo test unit test-pool kills faults soak hosts ray coverage lint types format protos docs audit clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,12 +24,18 @@ demo: $(INSTALLED) ## The whole path, from posts to a queue of commentary
 	$(BIN)/deephypebot demo $(ARGS)
 
 test: $(INSTALLED) lint types ## Everything CI checks
-	$(PARALLEL) -m "not alone and not fault" $(ARGS); parallel=$$?; \
-	    $(BIN)/python -m pytest -m "alone and not fault" $(ARGS); alone=$$?; \
+	$(PARALLEL) -m "not alone and not fault and not pool" $(ARGS); parallel=$$?; \
+	    $(BIN)/python -m pytest -m "alone and not fault and not pool" $(ARGS); alone=$$?; \
 	    case $$parallel in 0|5) ;; *) exit 1;; esac; case $$alone in 0|5) ;; *) exit 1;; esac # 5: no test of that kind
 
 unit: $(INSTALLED) ## Only the quick tests
 	DEEPHYPEBOT_TESTS=quick $(PARALLEL) -m "not integration and not slow and not alone and not fault" $(ARGS)
+
+# What tests of services need of TorchServe itself has the mark `torchserve`.
+test-pool: $(INSTALLED) ## Both worker hosts by one suite, and the tests of services with the pool in TorchServe's place; ten minutes
+	$(BIN)/python -m pytest tests/serving/hosts tests/serving/pool $(ARGS)
+	DEEPHYPEBOT_WORKER_HOST=pool $(BIN)/python -m pytest -m "integration and not torchserve and not pool and not alone and not fault" \
+	    tests/serving --ignore=tests/serving/torchserve --ignore=tests/serving/hosts --ignore=tests/serving/pool $(ARGS)
 
 coverage: $(INSTALLED) ## Which lines the tests reach, without integration tests; writes build/coverage/index.html
 	$(PARALLEL) -m "not integration and not fault" --cov --cov-report=term:skip-covered --cov-report=html:build/coverage $(ARGS)

@@ -73,6 +73,7 @@ GOALS: Final = (
     Goal(figure="tokens_rate", goal=0.95, at_most=False, what="samples/s likewise, with tokens and limits of clients"),
     Goal(figure="oip_rate", goal=0.95, at_most=False, what="samples/s by the Open Inference Protocol, of the typed"),
     Goal(figure="http_rate", goal=0.95, at_most=False, what="samples/s by HTTP/JSON, of those by gRPC"),
+    Goal(figure="pool_rate", goal=0.95, at_most=False, what="samples/s, workers in the pool, of those in TorchServe"),
     Goal(figure="together_rate", goal=0.95, at_most=False, what="samples/s, traces, TLS, tokens, log, HTTP door open"),
     Goal(figure="growth_mib", goal=8.0, at_most=True, what="growth of the gateway's memory over the requests, MiB"),
 )
@@ -86,6 +87,10 @@ class Measured:
     """Levels of each server by round, in the order of the plan's clients."""
     cpu_ms: dict[str, list[float]] = field(default_factory=dict)
     """Processor time of each gateway's process for a request at saturation, by round."""
+    ready_s: dict[str, list[float]] = field(default_factory=dict)
+    """Time of each gateway from its start until its workers were ready, by round."""
+    family_mib: dict[str, list[float]] = field(default_factory=dict)
+    """Memory of each gateway's process and all below it after its load (PSS, so that shared pages count once)."""
     parts_us: dict[str, float] = field(default_factory=dict)
     memory_mib: list[float] = field(default_factory=list)
     """Resident memory of the gateway's process after each part of the long run."""
@@ -133,6 +138,8 @@ def _levels(name: str, plan: Plan, site: Site, number: int, measured: Measured) 
         answered = sum(map(len, calls)) + _warm_calls(plan, calls, phases)
         spent = 1000 * (_cpu_s(server.program.itself()) - before) / answered
         measured.cpu_ms.setdefault(name, []).append(spent)
+        measured.ready_s.setdefault(name, []).append(float(server.addresses["ready_s"]))
+        measured.family_mib.setdefault(name, []).append(_family_mib(server.program.itself()))
     return levels_of(calls, phases)
 
 
@@ -144,6 +151,12 @@ def _warm_calls(plan: Plan, calls: Sequence[Sequence[object]], phases: Sequence[
 def _cpu_s(process: Any) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)
+
+
+def _family_mib(process: Any) -> float:
+    """Return the memory of a process and all below it."""
+    family = [process, *process.children(recursive=True)]
+    return sum(float(each.memory_full_info().pss) for each in family) / _MIB
 
 
 def _measure_memory(plan: Plan, site: Site, requests: int, measured: Measured) -> None:
@@ -189,6 +202,8 @@ def figures(measured: Measured) -> dict[str, Any]:
     return found | {
         "gateway_cpu_ms": statistics.median(measured.cpu_ms[GATEWAY]),
         "cpu_ms": {name: statistics.median(values) for name, values in measured.cpu_ms.items()},
+        "ready_s": {name: statistics.median(values) for name, values in measured.ready_s.items()},
+        "family_mib": {name: statistics.median(values) for name, values in measured.family_mib.items()},
         "parts_us": measured.parts_us,
         "samples_per_s": {name: statistics.median(values) for name, values in rates.items()},
         "p50_ms": {name: statistics.median(values) for name, values in lone.items()},
@@ -213,12 +228,16 @@ def tables(measured: Measured) -> list[Table]:
             limit = f"{'<=' if goal.at_most else '>='} {goal.goal:g}"
             goals.add_row(goal.figure, f"{value:.2f}", limit, "met" if goal.is_met(value) else "missed", goal.what)
     servers = Table(title="Servers", box=None, pad_edge=False)
-    for heading in ("server", "samples/s", "p50 of one client, ms", "processor time of a request, ms", "beside"):
+    headings = ("server", "samples/s", "p50 of one client, ms", "processor time of a request, ms")
+    for heading in (*headings, "ready after, s", "memory with workers, MiB", "beside"):
         servers.add_column(heading)
     for name, rate in found["samples_per_s"].items():
         shown = "" if name == SHADOWED else f"{rate:.0f}"
         spent = f"{found['cpu_ms'][name]:.2f}" if name in found["cpu_ms"] else ""
-        servers.add_row(TITLES.get(name, name), shown, f"{found['p50_ms'][name]:.1f}", spent, _beside(name, found))
+        ready = f"{found['ready_s'][name]:.1f}" if name in found["ready_s"] else ""
+        memory = f"{found['family_mib'][name]:.0f}" if name in found["family_mib"] else ""
+        lone = f"{found['p50_ms'][name]:.1f}"
+        servers.add_row(TITLES.get(name, name), shown, lone, spent, ready, memory, _beside(name, found))
     costs = Table(title="Processor time of the gateway, microseconds a request", box=None, pad_edge=False)
     for heading in ("part", "us"):
         costs.add_column(heading)

@@ -22,6 +22,7 @@ TLS: Final = "gateway, TLS"
 TOKENS: Final = "gateway, tokens"
 OPEN_INFERENCE: Final = "gateway, Open Inference Protocol"
 HTTP_JSON: Final = "gateway, HTTP/JSON"
+POOL: Final = "gateway, pool of workers"
 TOGETHER: Final = "gateway, traces, TLS, tokens, access log, HTTP door"
 INTERLEAVED_ARMS: Final = "gateway, interleaved"
 SHADOWED: Final = "gateway with a shadow"
@@ -50,6 +51,7 @@ VARIANTS: Final = {
     "tls": Variant(server=TLS, figure="tls"),
     "tokens": Variant(server=TOKENS, figure="tokens"),
     "oip": Variant(server=OPEN_INFERENCE, protocol=OIP, figure="oip"),
+    "pool": Variant(server=POOL, figure="pool"),
     "http": Variant(server=HTTP_JSON, protocol=HTTP, figure="http"),
     "together": Variant(server=TOGETHER, figure="together"),
     "interleaved": Variant(server=INTERLEAVED_ARMS, protocol=INTERLEAVED),
@@ -102,4 +104,5 @@ def special_settings(server: str, site: Site) -> Iterator[dict[str, Any]]:
             "tls": server == TLS,
             "tokens": server == TOKENS,
             "http": server == HTTP_JSON,
+            "pool": server == POOL,
         }

@@ -7,7 +7,7 @@ import os
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from threading import Thread
-from typing import Final
+from typing import Any, Final
 
 from typing_extensions import override
 
@@ -21,6 +21,14 @@ class _File(RotatingFileHandler):
     @override
     def handleError(self, record: logging.LogRecord) -> None:
         """Lose the line: a full disk must not end what serves."""
+
+    @override
+    def close(self) -> None:
+        stream: Any = self.stream
+        try:
+            super().close()
+        except OSError:  # what is left cannot be written
+            stream.buffer.raw.close()
 
 
 class WorkersLog:

@@ -1,4 +1,4 @@
-"""The gateway with all of its parts before TorchServe, as `deephypebot serve` runs it, but without a registry.
+"""The gateway with all of its parts before its workers, as `deephypebot serve` runs it, but without a registry.
 
 Exposures are written, metrics are counted, and traffic is compared with the versions' references. An archive without a
 reference learns one from its first answers, in the warm-up. Where the settings have a shadow, it gets a copy of each
@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from pathlib import Path
 
 from benchmarks.serving.programs.guarded import guarded
@@ -22,13 +23,14 @@ from serving.gateway.server import Gateway
 from serving.gateway.settings import GatewaySettings
 from serving.http.door import Door
 from serving.http.settings import HttpSettings
+from serving.pool.pool import Pool
+from serving.pool.settings import PoolSettings
 from serving.registry.contents import ArchiveInfo
 from serving.registry.unpacked import Unpacked
 from serving.telemetry import names
 from serving.telemetry.tracing import open_tracing
-from serving.torchserve.inference import TorchServeInference
-from serving.torchserve.process import Instance, TorchServeSettings, start_instance, stop_instance
-from serving.torchserve.registration import register_version
+from serving.torchserve.process import TorchServeSettings
+from serving.torchserve.supervisor import Supervisor
 from serving.traffic.drift_book import DriftBook
 from serving.traffic.experiment import ExperimentArms, ExperimentDesign
 from serving.traffic.exposures import Recorder
@@ -36,6 +38,7 @@ from serving.traffic.policy import Arm, TrafficPolicy
 from serving.traffic.route import make_route
 from serving.traffic.routes import RoutingTable
 from serving.traffic.segments import ExposureSettings, Segments
+from serving.workers.host import RunningHost, WorkerHost
 
 
 def main() -> None:
@@ -48,17 +51,19 @@ async def serve(settings: ServerSettings) -> None:
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     store = settings.archive.parent
-    torchserve = TorchServeSettings(model_store=store, log_dir=settings.scratch / "logs")
+    began = time.monotonic()
     async with contextlib.AsyncExitStack() as stack:
         unpacked = stack.enter_context(Unpacked(store))
-        instance = await start_instance(torchserve)
-        stack.push_async_callback(stop_instance, instance, torchserve)
+        host = _host(settings)
+        await host.start()
+        stack.push_async_callback(host.stop)
+        running = await host.wait_running()
         info = archive_info(settings.archive)
         table = RoutingTable((info.model,))
-        inference = TorchServeInference(instance.inference_target, key=instance.keys.inference)
         for path in (settings.archive, settings.shadow, settings.arm):
             if path is not None:
-                await _load(path, instance, inference, table=table, unpacked=unpacked, settings=settings)
+                await _load(path, running, table=table, unpacked=unpacked, settings=settings)
+        ready_s = time.monotonic() - began
         _share(table, info, settings)
         segments = Segments(ExposureSettings(folder=settings.scratch / "exposures"))
         stack.callback(segments.close)
@@ -73,7 +78,7 @@ async def serve(settings: ServerSettings) -> None:
         gateway = Gateway(
             GatewaySettings(port=settings.port, max_in_flight=4096, security=security),
             table=table,
-            inference=lambda: inference,
+            inference=lambda: running.inference,
             recorder=Recorder(segments),
             drift=None if settings.drift else _Unwatched(),
             tracing=tracing,
@@ -87,14 +92,25 @@ async def serve(settings: ServerSettings) -> None:
         stack.push_async_callback(gateway.stop)
         announce(
             settings,
-            grpc=instance.inference_target,
-            grpc_keys=str(instance.folder),
+            ready_s=str(ready_s),
             gateway=f"{LOOPBACK}:{settings.port}",
             model=info.model,
             version=info.version,
             **needed,
         )
         await ended.wait()
+
+
+def _host(settings: ServerSettings) -> WorkerHost:
+    """Return what runs the workers."""
+    store, logs = settings.archive.parent, settings.scratch / "logs"
+    if settings.pool:
+        return Pool(PoolSettings(model_store=store, log_dir=logs), on_down=_nothing)
+    return Supervisor(TorchServeSettings(model_store=store, log_dir=logs), on_down=_nothing)
+
+
+def _nothing() -> None:
+    """Do nothing when the host goes: it does so at the end."""
 
 
 class _Unwatched(DriftBook):
@@ -106,8 +122,7 @@ class _Unwatched(DriftBook):
 
 async def _load(
     archive: Path,
-    instance: Instance,
-    inference: TorchServeInference,
+    running: RunningHost,
     *,
     table: RoutingTable,
     unpacked: Unpacked,
@@ -118,10 +133,10 @@ async def _load(
     folder = unpacked.folder(archive, info)
     if folder is None:
         raise RuntimeError(f"the archive of {info.model} {info.version} could not be unpacked")
-    await register_version(
-        instance, str(folder), model=info.model, version=info.version, workers=settings.workers, timeout_s=LOAD_S
+    await running.register(
+        str(folder), model=info.model, version=info.version, workers=settings.workers, timeout_s=LOAD_S
     )
-    route = make_route(info, workers=settings.workers, batching=inference)
+    route = make_route(info, workers=settings.workers, batching=running.inference)
     route.workers_ready = settings.workers
     table.add(route)
 

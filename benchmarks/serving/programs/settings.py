@@ -49,6 +49,8 @@ class ServerSettings:
     """Whether the gateway writes a line for each call."""
     http: bool = False
     """Whether the gateway's HTTP/JSON door is open, on a port of its own."""
+    pool: bool = False
+    """Whether the pool runs the gateway's workers, not TorchServe."""
 
     def to_json(self) -> str:
         """Encode the settings as one argument of a command line."""

@@ -52,12 +52,15 @@ def measured() -> Measured:
             "gateway, traces, TLS, tokens, access log, HTTP door": [
                 (_level(110 * each, 39.4), _level(940.8 * each, 416)) for each in rounds
             ],
+            "gateway, pool of workers": [(_level(110 * each, 38.5), _level(989.8 * each, 405)) for each in rounds],
             "gateway, HTTP/JSON": [(_level(110 * each, 40), _level(940.8 * each, 416)) for each in rounds],
             "gateway, interleaved": [(_level(90 * each, 52), _level(784 * each, 500)) for each in rounds],
             "gateway with a shadow": [(_level(110 * each, 39.2),) for each in rounds],
             "grpc": [(_level(100 * each, 41), _level(900 * each, 420, UNAVAILABLE=1)) for each in rounds],
         },
         cpu_ms={"gateway": [0.5, 0.4, 0.6], "gateway, TLS": [0.6, 0.6, 0.7]},
+        ready_s={"gateway": [6.0, 9.0, 7.0], "gateway, pool of workers": [4.0, 5.0, 3.0]},
+        family_mib={"gateway": [900.0, 901.0, 902.0], "gateway, pool of workers": [700.0, 702.0, 701.0]},
         parts_us={"exposure": 15.0},
         memory_mib=[100.0, 108.0, 103.0],
         memory_requests=200_000,
@@ -80,6 +83,9 @@ def test_ratios_and_differences_are_taken_within_a_round(measured: Measured) -> 
     assert (found["tls_rate"], found["tls_ms_p50"]) == pytest.approx((0.98, 0.3))
     assert (found["http_rate"], found["http_ms_p50"]) == pytest.approx((0.96, 1.0))
     assert (found["together_rate"], found["together_ms_p50"]) == pytest.approx((0.96, 0.4))
+    assert (found["pool_rate"], found["pool_ms_p50"]) == pytest.approx((1.01, -0.5))
+    assert found["ready_s"] == {"gateway": 7.0, "gateway, pool of workers": 4.0}
+    assert found["family_mib"]["gateway, pool of workers"] == 701
     assert found["gateway_cpu_ms"] == 0.5
     assert found["cpu_ms"]["gateway, TLS"] == 0.6
     assert found["errors"] == 3
@@ -91,7 +97,7 @@ def test_every_goal_is_a_figure_and_says_whether_it_is_met(measured: Measured) -
     by_name = {goal.figure: goal for goal in GOALS}
     assert not by_name["vs_torchserve"].is_met(0.94)
     assert not by_name["added_ms_p50"].is_met(1.1)
-    assert [table.row_count for table in tables(measured)] == [len(GOALS), 13, 2]
+    assert [table.row_count for table in tables(measured)] == [len(GOALS), 14, 2]
 
 
 def test_variants_that_were_not_measured_have_neither_figures_nor_goals(measured: Measured) -> None:

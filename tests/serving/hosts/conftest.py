@@ -67,7 +67,11 @@ def open_host(kind: WorkerHostKind, store: Path, logs: Path) -> WorkerHost:
     return Supervisor(TorchServeSettings(model_store=store, log_dir=logs), on_down=lambda: None)
 
 
-@pytest.fixture(scope="module", params=list(WorkerHostKind), ids=str)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(WorkerHostKind.TORCHSERVE, marks=pytest.mark.pool), WorkerHostKind.POOL],
+    ids=str,
+)
 def hosted(
     request: pytest.FixtureRequest, archives: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Hosted]:
