@@ -16,6 +16,7 @@ from serving.client import (
 )
 from serving.errors import ServingError
 from serving.registry.client import Registry
+from serving.registry.owned_reasons import refusal_by
 from serving.registry.versions import RegisteredVersion, TagChange
 from serving.traffic.policy import TrafficPolicy
 from serving.traffic.splits import policy_after
@@ -83,7 +84,7 @@ def wait_for_champion(
         return f"version {live.champion}" if live is not None and live.champion else "nothing"
 
     def failure(live: LiveModel | None) -> str:
-        reason = registry.version(model, version).sync_error
+        reason = _refusal(registry.version(model, version), live)
         return f"{model} {version} was refused, {answering(live)} still answers: {reason}" if reason else ""
 
     def late(live: LiveModel | None) -> str:
@@ -117,11 +118,11 @@ def wait_for_policy(client: CommentaryClient, registry: Registry, *, model: str,
         are_live = policy.versions <= {each.version for each in live.versions}
         return live.policy_revision == policy.revision and are_live
 
-    def failure(_: LiveModel | None) -> str:
+    def failure(live: LiveModel | None) -> str:
         versions = registry.versions(model)
         needed = wanted(versions).versions
-        refused = (entry for entry in versions if entry.sync_error and entry.version in needed)
-        reason = next((f"{entry.name} was refused: {entry.sync_error}" for entry in refused), "")
+        refusals = ((entry, _refusal(entry, live)) for entry in versions if entry.version in needed)
+        reason = next((f"{entry.name} was refused: {reason}" for entry, reason in refusals if reason), "")
         return f"the champion answers in its place: {reason}" if reason else ""
 
     def late(live: LiveModel | None) -> str:
@@ -150,8 +151,8 @@ def wait_for_version(
         NotSwitchedError: the version was refused, or the time is up.
     """
 
-    def failure(_: LiveModel | None) -> str:
-        reason = registry.version(model, version).sync_error
+    def failure(live: LiveModel | None) -> str:
+        reason = _refusal(registry.version(model, version), live)
         return f"{model}/{version} was refused: {reason}" if reason else ""
 
     return _wait(
@@ -162,6 +163,11 @@ def wait_for_version(
         late=lambda _: f"{model}/{version} is not live",
         timeout_s=timeout_s,
     )
+
+
+def _refusal(entry: RegisteredVersion, live: LiveModel | None) -> str:
+    """Return why the gateway that is waited for refuses a version; empty if it does not, or if only others do."""
+    return refusal_by(live.host if live is not None else "", entry.sync_error)
 
 
 def _wait(

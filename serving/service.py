@@ -22,6 +22,7 @@ from serving.http.door import Door
 from serving.pool.pool import Pool
 from serving.pool.settings import PoolSettings
 from serving.ready_file import ReadyFile
+from serving.registry.owned_reasons import OwnedReasons
 from serving.registry.unpacked import Unpacked
 from serving.settings import ServiceSettings
 from serving.sync.counts import SyncCounts
@@ -98,6 +99,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
     async with contextlib.AsyncExitStack() as stack:
         tracing, sender = stack.enter_context(open_tracing(names.GATEWAY)) or (None, None)
         access_log = stack.enter_context(open_access_log(settings.access_log))
+        reasons = OwnedReasons()
         gateway = Gateway(
             settings.gateway,
             table=table,
@@ -107,6 +109,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
             tracing=tracing,
             access_log=access_log,
             drift=DriftBook(learned=LearnedReferences(settings.learned_references)),
+            host=reasons.host,
         )
         if sender is not None:
             gateway.metrics.counts.name_source("gateway_spans", sender.counts)

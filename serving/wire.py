@@ -120,6 +120,8 @@ class LiveModel:
     """Running experiment; empty while there is none."""
     experiment_design: str = ""
     """Design of the experiment: interleaved or sticky."""
+    host: str = ""
+    """Name of the gateway that described it, among those that follow the registry; empty if it told none."""
 
 
 CONTRACT_LIMITS: Final = RequestLimits(
@@ -297,9 +299,15 @@ def _timings(message: commentary_pb2.Timings) -> Timings:
     return Timings(queue_ms=message.queue_ms, decode_ms=message.decode_ms)
 
 
-def live_models_to_message(models: tuple[LiveModel, ...]) -> commentary_pb2.DescribeResponse:
-    """Encode what is live, together with the contract's limits."""
+def live_models_to_message(models: tuple[LiveModel, ...], *, host: str = "") -> commentary_pb2.DescribeResponse:
+    """Encode what is live, together with the contract's limits.
+
+    Args:
+        models: live models, whose own `host` does not count.
+        host: name of the gateway; empty if it has none.
+    """
     return commentary_pb2.DescribeResponse(
+        host=host,
         models=[
             commentary_pb2.LiveModel(
                 name=model.name,
@@ -361,6 +369,7 @@ def live_models_from_message(message: commentary_pb2.DescribeResponse) -> tuple[
             salt=model.salt,
             experiment=model.experiment,
             experiment_design=model.experiment_design,
+            host=message.host,
         )
         for model in message.models
     )

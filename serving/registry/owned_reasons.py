@@ -66,6 +66,19 @@ def is_left_behind(text: str, now: float) -> bool:
     return now - written > STALE_S
 
 
+def refusal_by(host: str, text: str) -> str:
+    """Return a tag's text if it says that a host refuses the version; empty if it is the reason of another host.
+
+    A reason that names no host, and any reason where the host is not known, count as the host's own.
+
+    >>> signed = OwnedReasons(host="a").sign("it is damaged", 0.0)
+    >>> refusal_by("a", signed) == signed, refusal_by("b", signed), refusal_by("b", "damaged")
+    (True, '', 'damaged')
+    """
+    signed = _SIGNED.fullmatch(text)
+    return text if signed is None or not host or signed["host"] == host else ""
+
+
 def reason_in(text: str) -> str:
     """Return the reason of a tag without its host and time.
 

@@ -447,6 +447,9 @@ class DescribeResponse(_message.Message):
 
     MODELS_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
+    HOST_FIELD_NUMBER: _builtins.int
+    host: _builtins.str
+    """Name of the gateway among those that follow the registry, with which it signs its reasons (the tag sync_error)."""
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___LiveModel]: ...
     @_builtins.property
@@ -456,10 +459,11 @@ class DescribeResponse(_message.Message):
         *,
         models: _abc.Iterable[Global___LiveModel] | None = ...,
         limits: Global___Limits | None = ...,
+        host: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "models", b"models"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["host", b"host", "limits", b"limits", "models", b"models"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

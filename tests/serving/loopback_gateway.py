@@ -143,6 +143,7 @@ async def bench(
     recorder: Recorder | None = None,
     tracing: Tracing | None = None,
     access_log: AccessLog | None = None,
+    host: str = "",
     **settings: Any,
 ) -> AsyncIterator[Bench]:
     backend = LoopbackTorchServe(answer)
@@ -165,6 +166,7 @@ async def bench(
         recorder=recorder,
         tracing=tracing,
         access_log=access_log,
+        host=host,
     )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(server.stop, None)
