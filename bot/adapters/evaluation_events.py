@@ -5,7 +5,7 @@ An event holds neither the song nor a text nor the curator: a reason is told whe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -49,6 +49,10 @@ class OtlpEvaluationEvents(EvaluationEvents):
             at_ns=int(moment.timestamp()) * _NS,
             trace_id=evaluation.trace_id,
         )
+
+    @override
+    def counts(self) -> Mapping[str, int]:
+        return self._events.counts()
 
 
 def _attributes(evaluation: Evaluation) -> Iterator[tuple[str, str | float]]:

@@ -159,7 +159,7 @@ def _run(settings: BotSettings, events: EvaluationEvents | None) -> None:
     redact = Redactor(settings.secrets())
     log = open_log(redact)
     build = bootstrap.build(settings, redact=redact, notice=lambda what: log.info("notice", what=what), events=events)
-    with stop_signals() as stop, build as bot, watched(settings) as pulse, watched_by_systemd(pulse):
+    with stop_signals() as stop, build as bot, watched(settings, events) as pulse, watched_by_systemd(pulse):
         log.info("reading", every_s=settings.interval_s, database=str(settings.database), post_to=settings.post.to)
 
         def report(result: Summary | BotError) -> None:

@@ -34,20 +34,28 @@ class StateCollector(Collector):
         read: returns the current state; while it fails, the metrics of the process alone are shown.
         now: returns the aware time.
         pulse: passes of this process; without it their metrics are missing.
+        events: returns the events of verdicts since the start of the process, by what became of them.
     """
 
     def __init__(
-        self, read: Callable[[], StoreState], now: Callable[[], datetime], *, pulse: Pulse | None = None
+        self,
+        read: Callable[[], StoreState],
+        now: Callable[[], datetime],
+        *,
+        pulse: Pulse | None = None,
+        events: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._read = read
         self._now = now
         self._pulse = pulse
+        self._events = events
 
     @override
     def collect(self) -> Iterable[Metric]:
         yield _build_info()
         if self._pulse is not None:
             yield from _passes(self._pulse)
+        yield _told(self._events())
         try:
             state = self._read()
         except StoreError:
@@ -125,6 +133,17 @@ def _passes(pulse: Pulse) -> Iterable[Metric]:
     )
     if pulse.last_good_at is not None:
         yield _gauge("last_good_pass_timestamp_seconds", "Time of the last pass without a problem.", pulse.last_good_at)
+
+
+def _told(events: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(
+        f"{_PREFIX}_events",
+        "Events of verdicts since the start of the process that were sent, or lost because nobody took them.",
+        labels=["outcome"],
+    )
+    for outcome, count in events.items():
+        family.add_metric([outcome], count)
+    return family
 
 
 def _refusals(state: StoreState) -> Metric:

@@ -10,7 +10,7 @@ from functools import partial
 from bot.adapters.sqlite.probe import write_problem
 from bot.adapters.sqlite.store import SqliteStore
 from bot.observe.health import Pulse
-from bot.ports import StoreState
+from bot.ports import EvaluationEvents, StoreState
 from bot.settings import BotSettings
 
 _SLOWEST_PASSES = 8.0
@@ -19,8 +19,12 @@ _LONGEST_PASS_S = 120.0
 
 
 @contextmanager
-def watched(settings: BotSettings) -> Iterator[Pulse]:
+def watched(settings: BotSettings, events: EvaluationEvents | None = None) -> Iterator[Pulse]:
     """Yield the pulse of a bot; it is shown on `settings.metrics_port` unless that is 0.
+
+    Args:
+        settings: the bot's settings.
+        events: sends verdicts as events; None where none are sent.
 
     Raises:
         SettingsError: the port is taken.
@@ -40,6 +44,7 @@ def watched(settings: BotSettings) -> Iterator[Pulse]:
         with SqliteStore(settings.database) as store:
             return store.state()
 
-    collector = StateCollector(read, lambda: datetime.now(UTC), pulse=pulse)
+    told = events.counts if events is not None else dict[str, int]
+    collector = StateCollector(read, lambda: datetime.now(UTC), pulse=pulse, events=told)
     with serving(settings.metrics_port, registry(collector), pulse, host=settings.metrics_host):
         yield pulse

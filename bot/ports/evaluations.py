@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.domain.candidates import Verdict
@@ -54,3 +54,7 @@ class EvaluationEvents(ABC):
     @abstractmethod
     def tell(self, evaluation: Evaluation) -> None:
         """Let a verdict be sent; it neither waits nor fails."""
+
+    @abstractmethod
+    def counts(self) -> Mapping[str, int]:
+        """Return the number of verdicts since the start, by what became of them: sent, or lost."""

@@ -110,7 +110,8 @@ def _bot() -> list[list[str]]:
         refusals={("x", "too long"): 1},
     )
     pulse = Pulse(patience_s=1, last_good_at=0.0, problems=Counter(["board"]))
-    return _rows(StateCollector(lambda: state, lambda: now, pulse=pulse).collect())
+    collector = StateCollector(lambda: state, lambda: now, pulse=pulse, events=lambda: {"sent": 1})
+    return _rows(collector.collect())
 
 
 def _rows(metrics: Iterable[Metric]) -> list[list[str]]:

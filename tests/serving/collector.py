@@ -151,7 +151,7 @@ def collecting() -> Iterator[Collector]:
             """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     collector.url = f"http://127.0.0.1:{server.server_port}"
     try:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
 
 from bot.adapters.sqlite.desk import SqliteDesk
 from bot.adapters.sqlite.store import SqliteStore
 from bot.domain.candidates import Decision, RejectReason, Verdict
+from bot.observe.metrics import StateCollector, registry
 from bot.observe.telemetry import telemetry
 from bot.ports import Correction, SongLabel, SongQuery
 from bot.services.evaluations import EvaluationTeller
@@ -168,3 +171,8 @@ def test_a_bot_with_a_collector_sends_the_verdict_that_another_process_gave(
     with telemetry() as events, build(settings, events=events) as bot:
         bot.tick()
     assert labels(collector.events) == [(name, "accepted")]
+    assert events is not None
+    with SqliteStore(database) as store:
+        collected = StateCollector(store.state, lambda: datetime.now(UTC), events=events.counts)
+        page = generate_latest(registry(collected))
+    assert 'deephypebot_bot_events_total{outcome="sent"} 1.0' in page.decode()
