@@ -4,7 +4,8 @@
 
 The tracking server and `deephypebot serve`, which follows it, have to run; the model needs a champion and one more
 version, which is made a deployment and taken away again. A release may also be the path of a Python that has MLflow and
-the plugin.
+the plugin. Where an index has a release of mlflow without its mlflow-skinny, which mirrors may, it is installed beside
+the parts of the release before it, and the line says so.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ ROOT: Final = Path(__file__).parents[1]
 NAME: Final = "contract-check"
 NEEDED: Final = ("grpcio>=1.85.1", "protobuf>=7.35.1,<8", "googleapis-common-protos", "psutil", "rich", "typer")
 """Packages that the plugin needs beside MLflow, torch not among them."""
+_VERSIONS: Final = "import mlflow, importlib.metadata as m; print(mlflow.__version__, m.version('mlflow-skinny'))"
 _INSTALL_S: Final = 900
 _COMMAND_S: Final = 180
 
@@ -63,9 +65,26 @@ def python_of(release: str, folder: Path) -> Path:
         return Path(release)
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
-    _run(python, "-m", "pip", "install", "--quiet", f"mlflow=={release}.*", *NEEDED, timeout_s=_INSTALL_S)
-    _run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--editable", str(ROOT), timeout_s=_INSTALL_S)
+    wanted = f"mlflow=={release}.*"
+    fault = _install(python, wanted, *NEEDED)
+    if "No matching distribution found for mlflow-" in fault:
+        fault = _install(python, f"mlflow<{release}", *NEEDED) or _install(python, "--no-deps", wanted)
+    fault = fault or _install(python, "--no-deps", "--editable", str(ROOT))
+    if fault:
+        sys.exit(f"MLflow {release} cannot be installed: {fault[-1000:]}")
     return python
+
+
+def _install(python: Path, *arguments: str) -> str:
+    """Install packages, and return pip's words where it fails; empty if it does not."""
+    done = subprocess.run(  # noqa: S603 - pip of our own interpreter
+        [str(python), "-m", "pip", "install", "--quiet", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=_INSTALL_S,
+    )
+    return done.stderr or "pip failed without a word" if done.returncode else ""
 
 
 def check(python: Path, server: str, target: str, model: str, version: str) -> None:
@@ -115,9 +134,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="mlflow-versions-") as folder:
         for number, release in enumerate(given.releases):
             python = python_of(release, Path(folder) / str(number))
-            found = _run(python, "-c", "import mlflow; print(mlflow.__version__)", timeout_s=_COMMAND_S)
+            found, skinny = _run(python, "-c", _VERSIONS, timeout_s=_COMMAND_S).split()
             check(python, given.server, given.target, given.model, given.version)
-            sys.stdout.write(f"MLflow {found}: all commands do what they should\n")
+            beside = "" if skinny == found else f" (beside mlflow-skinny {skinny})"
+            sys.stdout.write(f"MLflow {found}{beside}: all commands do what they should\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":
