@@ -219,6 +219,7 @@ def test_requests_that_the_full_queue_drops_are_counted_to_the_last_one(
         for number in range(20):
             _finish(tracing, str(number), span_id=100 + number)
         may_go.set()
+        collector.wait_for(16)
     assert sender.dropped == 12
     assert sorted(int(span.name) for span in collector.spans if span.name.isdigit()) == list(range(12, 20))
     assert sender.counts() == {"sent": 16, "lost": 0}
