@@ -109,7 +109,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
             tracing=tracing,
             access_log=access_log,
             drift=DriftBook(learned=LearnedReferences(settings.learned_references)),
-            host=reasons.host,
+            host_name=reasons.host,
         )
         if sender is not None:
             gateway.metrics.counts.name_source("gateway_spans", sender.counts)

@@ -64,7 +64,7 @@ class Gateway:
         tracing: makes the spans of requests; None where none are sent.
         drift: watch over the versions' traffic.
         access_log: gets a line for each call; None keeps none.
-        host: name of the gateway among those that follow the registry; empty if it follows none.
+        host_name: name of the gateway among those that follow the registry; empty if it follows none.
 
     Raises:
         SecurityError: a file of the security settings cannot be used.
@@ -81,10 +81,10 @@ class Gateway:
         tracing: Tracing | None = None,
         drift: DriftBook | None = None,
         access_log: AccessLog | None = None,
-        host: str = "",
+        host_name: str = "",
     ) -> None:
         self._settings = settings
-        self._host = host
+        self._host_name = host_name
         self._table = table
         self.access_log: Final = access_log
         """Log of the calls by any protocol; None where none is kept."""
@@ -260,7 +260,7 @@ class Gateway:
             except UnknownRouteError as fault:
                 raise InferenceError(grpc.StatusCode.NOT_FOUND, str(fault)) from fault
             models = tuple(each for each in models if each.name == model)
-        return wire.live_models_to_message(models, host=self._host)
+        return wire.live_models_to_message(models, host=self._host_name)
 
     @contextlib.contextmanager
     def in_flight(self) -> Iterator[None]:

@@ -143,7 +143,7 @@ async def bench(
     recorder: Recorder | None = None,
     tracing: Tracing | None = None,
     access_log: AccessLog | None = None,
-    host: str = "",
+    host_name: str = "",
     **settings: Any,
 ) -> AsyncIterator[Bench]:
     backend = LoopbackTorchServe(answer)
@@ -166,7 +166,7 @@ async def bench(
         recorder=recorder,
         tracing=tracing,
         access_log=access_log,
-        host=host,
+        host_name=host_name,
     )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(server.stop, None)

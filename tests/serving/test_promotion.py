@@ -48,7 +48,7 @@ def wait(it: Bench, registry: Registry, version: str, *, timeout_s: float = 20.0
 
 def test_a_refusal_of_another_host_does_not_end_the_wait_for_this_one() -> None:
     async def scene() -> None:
-        async with bench(host=OURS) as it:
+        async with bench(host_name=OURS) as it:
             waiting = asyncio.create_task(asyncio.to_thread(wait, it, refusal_of(THEIRS), "1"))
             await asyncio.sleep(0.5)  # two looks
             assert not waiting.done()
@@ -65,7 +65,7 @@ def test_a_refusal_of_the_gateway_that_is_asked_ends_the_wait_at_once_and_one_th
     registry = refusal_of(OURS) if host else cast("Registry", Tags("no space is left"))
 
     async def scene() -> None:
-        async with bench(host=OURS) as it:
+        async with bench(host_name=OURS) as it:
             with pytest.raises(NotSwitchedError, match="was refused, version 2 still answers: no space is left"):
                 await asyncio.to_thread(wait, it, registry, "1")
             with CommentaryClient(it.target) as client, pytest.raises(NotSwitchedError, match="lcgan/9 was refused"):
@@ -85,7 +85,7 @@ def test_a_gateway_of_an_earlier_release_tells_no_host_so_that_every_refusal_cou
 
 def test_the_end_of_the_time_is_told_where_only_another_host_refuses() -> None:
     async def scene() -> None:
-        async with bench(host=OURS) as it:
+        async with bench(host_name=OURS) as it:
             with pytest.raises(NotSwitchedError, match=r"version 2 still answers for lcgan after 0\.1 s"):
                 await asyncio.to_thread(wait, it, refusal_of(THEIRS), "1", timeout_s=0.1)
 

@@ -44,7 +44,7 @@ def tell(store: SqliteStore, collector: Collector) -> list[ReceivedEvent]:
 
 
 def wait_until_sent(events: EvaluationEvents, number: int) -> None:
-    """Wait here, since the end of the block gives the last events two seconds, which a busy machine may need for more."""
+    """Wait here: the end of the block gives the last events two seconds, and a busy machine may need more."""
     deadline = time.monotonic() + 20
     while events.counts()["sent"] < number:
         assert time.monotonic() < deadline
