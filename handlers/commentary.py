@@ -91,6 +91,7 @@ class Commentator:
         precision: precision of the weights; see `Engine`.
         slots: sequences that are decoded at a time; see `Engine`.
         kernels: whether GPU kernels decode; see `Engine`.
+        compiled: whether a processor decodes by compiled kernels; see `Engine`.
     """
 
     def __init__(
@@ -101,9 +102,12 @@ class Commentator:
         precision: Precision | None = None,
         slots: int | None = None,
         kernels: bool | None = None,
+        compiled: bool | None = None,
     ) -> None:
         self.bundle = bundle
-        self._engine = Engine(bundle, device=device, precision=precision, slots=slots, kernels=kernels)
+        self._engine = Engine(
+            bundle, device=device, precision=precision, slots=slots, kernels=kernels, compiled=compiled
+        )
         self._ranker = Ranker(self._engine)
         self._identity = ModelIdentity(name=bundle.config.model, version=bundle.config.version)
 
@@ -126,6 +130,13 @@ class Commentator:
     def kernels(self) -> bool:
         """Whether GPU kernels decode."""
         return self._engine.kernels
+
+    @property
+    def decoded_by(self) -> str:
+        """Library that computes the steps: `triton`, `numba` or `torch`. Each has last bits of its own."""
+        if self.kernels:
+            return "triton"
+        return "numba" if self._engine.compiled else "torch"
 
     def largest_error(self, num_sequences: int, max_tokens: int) -> float:
         """Return the error of the decode of some sequences; see `Engine.largest_error`."""

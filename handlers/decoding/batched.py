@@ -6,8 +6,10 @@ token positions, D random numbers of a step, H hidden.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from torch import Tensor
@@ -23,7 +25,7 @@ from handlers.decoding.rivals import Contests, Rivals, shortened
 from handlers.decoding.sampling.sampler import TokenWeights, pick
 from handlers.decoding.sequences import DecodedSequence, SequenceSpec
 from handlers.decoding.slots import GRAMMAR, LENGTH, MAX_TOKENS, NODE, TOKEN, WORD_STATE, Slots
-from handlers.decoding.step import Step
+from handlers.decoding.step import Products, Step
 from handlers.model.vocabulary import EOS_ID, PAD_ID
 
 
@@ -31,8 +33,8 @@ from handlers.model.vocabulary import EOS_ID, PAD_ID
 class Parts:
     """Parts of a model that a decode uses."""
 
-    step: Step
-    """Arithmetic of a step."""
+    step: Products
+    """Arithmetic of a step: a `Step`, or the compiled one."""
     grammar: Grammar
     """Constraints of the grammar: marks and placeholders."""
     word_repeats: WordRepeats
@@ -43,8 +45,8 @@ class Parts:
     """Constraints on repeated names; None permits them."""
 
 
-class BatchedDecode:
-    """Decode of some sequences.
+class SlotDecode(ABC):
+    """Decode of some sequences, whatever computes its steps.
 
     Args:
         parts: parts of the model.
@@ -62,8 +64,6 @@ class BatchedDecode:
         max_slots: int,
         rivals: Sequence[Rivals] = (),
     ) -> None:
-        self._step, self._grammar, self._word_repeats = parts.step, parts.grammar, parts.word_repeats
-        self._lexicon_words, self._name_repeats = parts.lexicon_words, parts.name_repeats
         self._specs, self._start = specs, start
         self._max_slots = min(max_slots, len(specs))
         self._num_steps = max(spec.sampling.max_tokens for spec in specs)
@@ -75,9 +75,20 @@ class BatchedDecode:
         self._first_waiting = self._next = 0
         self._waiting = start(slice(0, self._max_slots), self._num_steps)
         """Sequences from `_first_waiting` on, ready for a slot; those from `_next` on have had none."""
-        self._slots = self._waiting.resized(self._padded_slots(self._max_slots))
-        self._memory_2SW = TokenWeights.memory(self._max_slots, parts.step.num_outputs, self._slots.hidden_SH.device)
+        self._slots = self._waiting.resized(self._padded_slots(parts, self._max_slots))
         self._admit([])
+
+    @abstractmethod
+    def _padded_slots(self, parts: Parts, count: int) -> int:
+        """Return the number of slots to keep for some slots; see `Products.invariant_batch_size`."""
+
+    @abstractmethod
+    def _rebind_views(self) -> None:
+        """Rebind the views of the slots in use; they are valid until a sequence leaves."""
+
+    @abstractmethod
+    def _take_step(self) -> list[int]:
+        """Draw each sequence's next token; return the slots whose sequences have ended or are abandoned."""
 
     def finish(self) -> list[DecodedSequence]:
         """Decode every sequence to its end, or to where it is abandoned, in the order of the specifications."""
@@ -90,17 +101,79 @@ class BatchedDecode:
         decoded = [self._decoded[number] for number in range(len(self._specs))]
         return decoded if self._contests is None else shortened(decoded, self._contests.lost)
 
+    def _and_losers(self, ended: list[int]) -> list[int]:
+        """Return the slots whose sequences have ended, and those whose sequences are abandoned after the step."""
+        if self._contests is None:
+            return ended
+        return [*ended, *self._contests.losers(self._slots.part(len(self._live)), self._live, ended)]
+
+    def _retire(self, ended: Sequence[int]) -> None:
+        """Read the results from slots whose sequences have ended or are abandoned."""
+        tokens = self._slots.tokens_ST[ended].tolist()
+        lengths = self._slots.state_FS[LENGTH, ended].tolist()
+        log2_prob = self._slots.log2_prob_S[ended].tolist()
+        log2_probs = self._slots.log2_probs_ST[ended].tolist()
+        for slot, *drawn in zip(ended, tokens, lengths, log2_prob, log2_probs, strict=True):
+            self._decoded[self._live[slot]] = DecodedSequence.of(*drawn)
+
+    def _admit(self, free: list[int]) -> None:
+        """Give free slots, and unused ones, to sequences that wait; close the gaps that remain."""
+        free = [*free, *range(len(self._live), self._max_slots)]
+        self._live += [-1] * (self._max_slots - len(self._live))
+        while free and self._next < len(self._specs):
+            if self._next == self._first_waiting + len(self._waiting):
+                self._first_waiting = self._next
+                self._waiting = self._start(slice(self._next, self._next + self._max_slots), self._num_steps)
+            count = min(len(free), self._first_waiting + len(self._waiting) - self._next)
+            entering = range(self._next, self._next + count)
+            self._slots.copy(free[:count], self._waiting, [number - self._first_waiting for number in entering])
+            for slot, number in zip(free[:count], entering, strict=True):
+                self._live[slot] = number
+            free, self._next = free[count:], self._next + count
+        self._close(free)
+
+    def _close(self, gaps: list[int]) -> None:
+        """Move the last sequences into the gaps, so that the slots in use are the first."""
+        count = len(self._live) - len(gaps)
+        to = [slot for slot in gaps if slot < count]
+        of = [slot for slot in range(count, len(self._live)) if slot not in gaps]
+        if to:
+            self._slots.copy(to, self._slots, of)
+        for slot, other in zip(to, of, strict=True):
+            self._live[slot] = self._live[other]
+        del self._live[count:]
+        self._max_slots = max(count, 0) if self._next == len(self._specs) else self._max_slots
+
+
+class BatchedDecode(SlotDecode):
+    """Decode whose steps are torch's and NumPy's."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        specs: Sequence[SequenceSpec],
+        start: Callable[[slice, int], Slots],
+        max_slots: int,
+        rivals: Sequence[Rivals] = (),
+    ) -> None:
+        self._step = cast("Step", parts.step)
+        self._grammar, self._word_repeats = parts.grammar, parts.word_repeats
+        self._lexicon_words, self._name_repeats = parts.lexicon_words, parts.name_repeats
+        super().__init__(parts, specs, start, max_slots, rivals)
+        self._memory_2SW = TokenWeights.memory(self._max_slots, parts.step.num_outputs, self._slots.hidden_SH.device)
+
+    def _padded_slots(self, parts: Parts, count: int) -> int:
+        return parts.step.invariant_batch_size(count)
+
     def _rebind_views(self) -> None:
-        """Rebind the views of the slots in use; they are valid until a sequence leaves."""
         count = len(self._live)
-        self._padded, self._part = self._slots.part(self._padded_slots(count)), self._slots.part(count)
+        self._padded, self._part = self._slots.part(self._step.invariant_batch_size(count)), self._slots.part(count)
         self._place_B = np.arange(count)
         self._padding_B1 = np.full((count, 1), PAD_ID)
         self._constraints.select(self._live)
         self._weights = TokenWeights(self._part.settings(), self._memory_2SW)
 
     def _take_step(self) -> list[int]:
-        """Draw each sequence's next token; return the slots whose sequences have ended or are abandoned."""
         part, place_B = self._part, self._place_B
         log2_BW, drawn_BW = self._log2_odds()
         normaliser_B = self._weights.normalisers(log2_BW)
@@ -117,12 +190,7 @@ class BatchedDecode:
         log2_prob_B = pick(log2_BW, chosen_B) - normaliser_B
         part.log2_prob_S += log2_prob_B
         part.log2_probs_ST[place_B, part.state_FS[LENGTH]] = log2_prob_B
-        ended = self._write(chosen_B)
-        return ended if self._contests is None else [*ended, *self._contests.losers(part, self._live, ended)]
-
-    def _padded_slots(self, count: int) -> int:
-        """Return the number of slots to compute for some slots; see `Step.invariant_batch_size`."""
-        return self._step.invariant_batch_size(count)
+        return self._and_losers(self._write(chosen_B))
 
     def _log2_odds(self) -> tuple[Tensor, Tensor]:
         """Return logarithms of the next token's odds: those of the model itself, and those to draw by."""
@@ -158,40 +226,3 @@ class BatchedDecode:
         state_FS[WORD_STATE:] = self._word_repeats.after(state_FS[WORD_STATE:], chosen_B)
         ended: list[int] = has_ended(chosen_B, state_FS[LENGTH], state_FS[MAX_TOKENS]).nonzero()[0].tolist()
         return ended
-
-    def _retire(self, ended: Sequence[int]) -> None:
-        """Read the results from slots whose sequences have ended or are abandoned."""
-        tokens = self._part.tokens_ST[ended].tolist()
-        lengths = self._part.state_FS[LENGTH, ended].tolist()
-        log2_prob = self._part.log2_prob_S[ended].tolist()
-        log2_probs = self._part.log2_probs_ST[ended].tolist()
-        for slot, *drawn in zip(ended, tokens, lengths, log2_prob, log2_probs, strict=True):
-            self._decoded[self._live[slot]] = DecodedSequence.of(*drawn)
-
-    def _admit(self, free: list[int]) -> None:
-        """Give free slots, and unused ones, to sequences that wait; close the gaps that remain."""
-        free = [*free, *range(len(self._live), self._max_slots)]
-        self._live += [-1] * (self._max_slots - len(self._live))
-        while free and self._next < len(self._specs):
-            if self._next == self._first_waiting + len(self._waiting):
-                self._first_waiting = self._next
-                self._waiting = self._start(slice(self._next, self._next + self._max_slots), self._num_steps)
-            count = min(len(free), self._first_waiting + len(self._waiting) - self._next)
-            entering = range(self._next, self._next + count)
-            self._slots.copy(free[:count], self._waiting, [number - self._first_waiting for number in entering])
-            for slot, number in zip(free[:count], entering, strict=True):
-                self._live[slot] = number
-            free, self._next = free[count:], self._next + count
-        self._close(free)
-
-    def _close(self, gaps: list[int]) -> None:
-        """Move the last sequences into the gaps, so that the slots in use are the first."""
-        count = len(self._live) - len(gaps)
-        to = [slot for slot in gaps if slot < count]
-        of = [slot for slot in range(count, len(self._live)) if slot not in gaps]
-        if to:
-            self._slots.copy(to, self._slots, of)
-        for slot, other in zip(to, of, strict=True):
-            self._live[slot] = self._live[other]
-        del self._live[count:]
-        self._max_slots = max(count, 0) if self._next == len(self._specs) else self._max_slots

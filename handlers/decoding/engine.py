@@ -21,16 +21,20 @@ import torch
 from torch import Tensor
 
 from handlers.decoding.batched import BatchedDecode, Parts
+from handlers.decoding.compiled import loading
+from handlers.decoding.compiled.decode import CompiledDecode
+from handlers.decoding.compiled.step import CompiledStep
 from handlers.decoding.constraints.grammar import Grammar
 from handlers.decoding.constraints.lexicon_words import LexiconWords
 from handlers.decoding.constraints.name_repeats import NameRepeats
 from handlers.decoding.constraints.word_repeats import WordRepeats
-from handlers.decoding.folded import PADDING, FoldedDecoder, Started
+from handlers.decoding.folded import PADDING, FoldedDecoder, Started, padded_outputs
 from handlers.decoding.gpu import capability as gpu
 from handlers.decoding.guidance import GuidedDecode, paired
 from handlers.decoding.matmul import MAX_BATCH, Precision, best_precision
 from handlers.decoding.random_numbers import derive_seed, row_uniforms, standard_normals
 from handlers.decoding.rivals import Rivals, settled
+from handlers.decoding.rule_tables import RuleTables
 from handlers.decoding.sampling.filters import SETTINGS
 from handlers.decoding.sampling.sampler import DRAWS
 from handlers.decoding.sequences import DecodedSequence, SequenceSpec
@@ -65,6 +69,7 @@ class Engine:
         slots: sequences that are decoded at a time; by default, a number that suits the device.
         precision: precision of the weights; by default that of `best_precision`.
         kernels: whether the kernels of `handlers.decoding.gpu` decode; by default where there are a GPU and Triton.
+        compiled: whether a CPU decodes by `handlers.decoding.compiled`; by default where numba is there.
 
     Raises:
         ValueError: the number of slots is out of range, or the device lacks the precision.
@@ -78,6 +83,7 @@ class Engine:
         slots: int | None = None,
         precision: Precision | None = None,
         kernels: bool | None = None,
+        compiled: bool | None = None,
     ) -> None:
         self.bundle = bundle
         self.device = torch.device(device)
@@ -92,6 +98,8 @@ class Engine:
         self._latent = None if bundle.latent is None else bundle.latent.to(self.device)
         # On a GPU, starts are padded to the number of slots, because the rounding of products may depend on their size.
         self._padding = self.slots if self.device.type == "cuda" else PADDING
+        self.compiled = False
+        """Whether `handlers.decoding.compiled` decodes: other last bits, and some other texts, than torch's steps."""
         grammar, word_repeats = Grammar(bundle.vocabulary), WordRepeats(bundle.vocabulary)
         with torch.inference_mode():
             self._folded = FoldedDecoder(self._decoder, padding=self._padding)
@@ -109,13 +117,23 @@ class Engine:
                     name_repeats=None if bundle.lexicon is None else NameRepeats(bundle.vocabulary),
                 )
             else:
-                step = Step(self._folded, self.precision)
                 lexicon_words = name_repeats = None
                 if bundle.lexicon is not None:
-                    lexicon_words = LexiconWords(bundle.lexicon, step.num_outputs, self.device)
+                    num_outputs = padded_outputs(len(bundle.vocabulary))
+                    lexicon_words = LexiconWords(bundle.lexicon, num_outputs, self.device)
                     name_repeats = NameRepeats(bundle.vocabulary)
+                wanted = self.device.type == "cpu" if compiled is None else compiled
+                compiled_kernels = loading.load() if wanted else None
+                if compiled and compiled_kernels is None:
+                    raise ValueError(
+                        "there is no compiled decode: numba is not installed, or does not load (see the log)"
+                    )
+                self.compiled = compiled_kernels is not None
+                tables = RuleTables.of(grammar, word_repeats, lexicon_words=lexicon_words, name_repeats=name_repeats)
                 self._parts = Parts(
-                    step=step,
+                    step=Step(self._folded, self.precision)
+                    if compiled_kernels is None
+                    else CompiledStep(self._folded, self.precision, compiled_kernels, tables),
                     grammar=grammar,
                     word_repeats=word_repeats,
                     lexicon_words=lexicon_words,
@@ -161,6 +179,9 @@ class Engine:
         if self._gpu is not None:
             # The kernels decode every sequence to its end; of the candidates, those are left that a processor leaves.
             return settled(self._gpu.decode(specs, start, 2 if guided else 1), rivals)
+        if self.compiled:
+            most = max(1, self.slots // 2) if guided else self.slots
+            return CompiledDecode(self._parts, specs, slots, most, rivals).finish()
         if len(specs) == 1 and not guided and self.device.type == "cpu" and SingleDecode.supports(specs[0]):
             return [SingleDecode(self._parts, specs[0], slots(slice(0, 1), specs[0].sampling.max_tokens)).finish()]
         if guided:

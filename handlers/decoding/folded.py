@@ -28,6 +28,15 @@ BLOCK: Final = 64
 """Number of tokens in a block of the output. A draw sums up the blocks first."""
 
 
+def padded_outputs(num_tokens: int, block: int = BLOCK) -> int:
+    """Return a number of tokens padded to whole blocks.
+
+    >>> padded_outputs(8000), padded_outputs(8001)
+    (8000, 8064)
+    """
+    return -(-num_tokens // block) * block
+
+
 class Started(NamedTuple):
     """State of sequences before their first token."""
 
@@ -74,7 +83,7 @@ class FoldedDecoder:
             block: number of which W is a multiple.
         """
         embedding_VE, bias_V = self._decoder.token_embedding.weight.detach(), self._decoder.output_bias.detach()
-        missing = -len(embedding_VE) % block
+        missing = padded_outputs(len(embedding_VE), block) - len(embedding_VE)
         output_WE = torch.nn.functional.pad(embedding_VE * _LOG2_E, (0, 0, 0, missing))
         return output_WE, torch.nn.functional.pad(bias_V * _LOG2_E, (0, missing), value=-math.inf)
 

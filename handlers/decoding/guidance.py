@@ -68,8 +68,8 @@ class GuidedDecode(BatchedDecode):
         self._guidance_R1 = torch.tensor(guidance, dtype=torch.float32, device=self._slots.hidden_SH.device)
         self._drawn_SW = torch.empty_like(self._memory_2SW[0])
 
-    def _padded_slots(self, count: int) -> int:
-        return -(-self._step.invariant_batch_size(2 * count) // 2)
+    def _padded_slots(self, parts: Parts, count: int) -> int:
+        return -(-parts.step.invariant_batch_size(2 * count) // 2)
 
     def _rebind_views(self) -> None:
         super()._rebind_views()

@@ -10,7 +10,7 @@ G = 4 H gates.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from handlers.decoding.sampling.filters import SETTINGS, SamplingSettings
 from handlers.decoding.sampling.sampler import DRAWS, MAX_SUM, MIN_SUM, TokenWeights
 from handlers.decoding.sequences import DecodedSequence, SequenceSpec
 from handlers.decoding.slots import Slots
+from handlers.decoding.step import Step
 from handlers.model.vocabulary import BOS_ID, EOS_ID
 
 _SUPPORTED: Final = {*SETTINGS, "max_tokens", "guidance", "no_repeat_ngram_size"}
@@ -108,7 +109,8 @@ class SingleDecode:
     """
 
     def __init__(self, parts: Parts, spec: SequenceSpec, slots: Slots) -> None:
-        self._step, self._grammar, self._word_repeats = parts.step, parts.grammar, parts.word_repeats
+        self._step = cast("Step", parts.step)
+        self._grammar, self._word_repeats = parts.grammar, parts.word_repeats
         self._lexicon_words, self._name_repeats = parts.lexicon_words, parts.name_repeats
         self._spec = spec
         self._slots = slots.resized(parts.step.invariant_batch_size(1))

@@ -45,6 +45,11 @@ class Slots:
     def __len__(self) -> int:
         return len(self.log2_prob_S)
 
+    @property
+    def rows_per_slot(self) -> int:
+        """Rows of the model in a slot: 2 where it holds an unconditional branch as well."""
+        return self.hidden_SH.shape[1] if self.hidden_SH.ndim > _ONE_ROW else 1
+
     def resized(self, size: int) -> Slots:
         """Return a number of empty slots of the same kind."""
 
@@ -86,5 +91,7 @@ class Slots:
         return SamplingSettings(**dict(zip(SETTINGS, self.settings_SN.T.copy(), strict=True)))
 
 
+_ONE_ROW: Final = 2
+"""Dimensions of the state where a slot has one row."""
 _TENSORS: Final = ("hidden_SH", "cell_SH", "gates_SG", "output_SE")
 _ARRAYS: Final = ("settings_SN", "uniforms_STD", "tokens_ST", "log2_prob_S", "log2_probs_ST")

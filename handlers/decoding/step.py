@@ -11,21 +11,26 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from handlers.decoding.folded import FoldedDecoder
+from handlers.decoding.folded import FoldedDecoder, padded_outputs
 from handlers.decoding.matmul import PackedLinear, Precision
 from handlers.decoding.slots import TOKEN, Slots
 
 
-class Step:
-    """Step of a decoder: it advances sequences by one token."""
+class Products:
+    """Products of a step.
 
-    def __init__(self, folded: FoldedDecoder, precision: Precision) -> None:
-        self._gates_table_VG = folded.gates_table_VG
+    Args:
+        folded: decoder with precomputed weights.
+        precision: precision of the weights.
+        output: product of the output.
+    """
+
+    def __init__(self, folded: FoldedDecoder, precision: Precision, output: PackedLinear) -> None:
         self._gates = PackedLinear(folded.hidden(), precision=precision, bound=0.5)
         self._projection = PackedLinear(folded.projection(), precision=precision, bound=0.5)
-        output_WE, bias_W = folded.outputs()
-        self._output = PackedLinear(output_WE, bias_W, precision=precision)
-        self.num_tokens, self.num_outputs = folded.config.vocabulary_size, len(output_WE)
+        self._output = output
+        self.num_tokens = folded.config.vocabulary_size
+        self.num_outputs = padded_outputs(self.num_tokens)
 
     def invariant_batch_size(self, count: int) -> int:
         """Return the smallest batch size from `count` on at which every product is batch-invariant."""
@@ -37,6 +42,14 @@ class Step:
             if more == rows:
                 return rows
             rows = more
+
+
+class Step(Products):
+    """Step of a decoder by torch alone: it advances sequences by one token."""
+
+    def __init__(self, folded: FoldedDecoder, precision: Precision) -> None:
+        super().__init__(folded, precision, PackedLinear(*folded.outputs(), precision=precision))
+        self._gates_table_VG = folded.gates_table_VG
 
     def advance(self, slots: Slots) -> Tensor:
         """Take one LSTM step in place; return the output projection [M, E]."""

@@ -20,6 +20,7 @@ def describe(commentator: Commentator) -> dict[str, Any]:
         "precision": commentator.precision.value,
         "slots": commentator.slots,
         "kernels": commentator.kernels,
+        "decoded_by": commentator.decoded_by,
         "threads": torch.get_num_threads(),
         "topics": list(config.topics),
         "desired_topic": config.desired_topic,

@@ -29,6 +29,9 @@ class WorkerOptions:
     """Precision of the weights; None stands for the fastest on the device."""
     kernels: bool | None = None
     """Whether to decode with the GPU kernels; None stands for wherever they can run."""
+    compiled: bool | None = None
+    """Whether a processor decodes with the kernels that numba compiles; None stands for wherever numba is installed.
+    With true a worker without it does not load, so that no worker writes other texts by the same seeds."""
 
     def __post_init__(self) -> None:
         if self.threads < 0:
@@ -50,8 +53,9 @@ class WorkerOptions:
         for name in ("threads", "slots"):
             if not isinstance(given.get(name, 0), int) or isinstance(given.get(name, 0), bool):
                 raise TypeError(f"handler.{name} must be an integer, got {given[name]!r}")
-        if not isinstance(given.get("kernels", False), bool):
-            raise TypeError(f"handler.kernels must be true or false, got {given['kernels']!r}")
+        for name in ("kernels", "compiled"):
+            if not isinstance(given.get(name, False), bool):
+                raise TypeError(f"handler.{name} must be true or false, got {given[name]!r}")
         if "precision" in given:
             given["precision"] = Precision(given["precision"])
         return cls(**given)

@@ -37,7 +37,12 @@ def ready(bundle: Bundle, device: str, options: WorkerOptions) -> Commentator:
         ValueError: the device does not support an option.
     """
     commentator = Commentator(
-        bundle, device=device, precision=options.precision, slots=options.slots, kernels=options.kernels
+        bundle,
+        device=device,
+        precision=options.precision,
+        slots=options.slots,
+        kernels=options.kernels,
+        compiled=options.compiled,
     )
     if commentator.kernels and not _kernels_agree(commentator):
         slots = None if options.slots is None else min(options.slots, MAX_BATCH)

@@ -58,8 +58,8 @@ class Constraints:
             ]
         )
         known = [compile_bad_words(words, word_repeats) for words in lists]
-        self._hashes_DW = _table([hashes for hashes, _ in known], 0)
-        self._containing_DF = _table([containing for _, containing in known], PAD_ID)
+        self.hashes_DW = _table([hashes for hashes, _ in known], 0)
+        self.containing_DF = _table([containing for _, containing in known], PAD_ID)
 
     def select(self, live: Sequence[int]) -> None:
         """Select the constraints of the sequences in the slots, given by index."""
@@ -67,6 +67,10 @@ class Constraints:
         self._min_tokens, self._ngram_size = _Users.of(min_tokens_B, 0), _Users.of(size_B, 0)
         self._words = _Users.of(list_B, self._no_list)
         self._num_slots = len(live)
+
+    def asked(self, live: Sequence[int]) -> IntArray:
+        """Return what some sequences ask for: least number of tokens, size of n-grams and list of bad words, [B, 3]."""
+        return self._asked_R3[live]
 
     def forbidden(self, tokens_BT: IntArray, length_B: IntArray) -> list[IntArray]:
         """Return the forbidden next tokens, one array [B, F] for each constraint, padded with the padding token.
@@ -95,8 +99,8 @@ class Constraints:
         slots_L, list_L = self._words
         if not len(slots_L):
             return []
-        completing_LF = self._word_repeats.completing(self._hashes_DW[list_L], word_state_4B[:, slots_L])
-        return [self._spread(slots_L, each) for each in (self._containing_DF[list_L], completing_LF)]
+        completing_LF = self._word_repeats.completing(self.hashes_DW[list_L], word_state_4B[:, slots_L])
+        return [self._spread(slots_L, each) for each in (self.containing_DF[list_L], completing_LF)]
 
     def _spread(self, slots_L: IntArray, forbidden_LF: IntArray) -> IntArray:
         """Return the forbidden tokens of all slots, given those of some."""

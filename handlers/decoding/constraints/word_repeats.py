@@ -6,7 +6,7 @@ hashes. A token is forbidden as soon as the words are equal, although more might
 the model could only spell on, and words that are spelled on for that reason are not words. A bad word is another word
 that the current one may not become.
 
-Shapes: B sequences, V tokens, N keys, K tokens that share a key, F forbidden tokens, padded, W bad words.
+Shapes: B sequences, V tokens, Q keys, K tokens that share a key, F forbidden tokens, padded, W bad words.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ class WordRepeats:
         order = np.argsort(keys)
         width = max(map(len, groups.values()))
         padded = [group + [PAD_ID] * (width - len(group)) for group in groups.values()]
-        self._keys_N, self._tokens_NK = keys[order], np.array(padded, dtype=np.int64)[order]
+        self.keys_Q, self.tokens_QK = keys[order], np.array(padded, dtype=np.int64)[order]
         self.key_V = np.zeros(len(texts), dtype=np.int64)
         """Key of each token for `forbidden` and `completing`; 0 where a token does not start with a word."""
-        self.key_V[self._tokens_NK] = self._keys_N[:, None]
+        self.key_V[self.tokens_QK] = self.keys_Q[:, None]
         self.key_V[PAD_ID] = 0
         self._containing = _containing(texts)
 
@@ -73,10 +73,10 @@ class WordRepeats:
         """Return the tokens that would make the current word equal to the one before, [B, F], padded."""
         current_B, _, inverse_B, previous_B = word_state_4B
         wanted_2B = np.stack((current_B * AFTER_SPACE, (previous_B - current_B) * inverse_B))
-        place_2B = self._keys_N.searchsorted(wanted_2B)
-        place_2B[place_2B == len(self._keys_N)] = 0
-        tokens_2BK = self._tokens_NK[place_2B]
-        tokens_2BK[self._keys_N[place_2B] != wanted_2B] = PAD_ID
+        place_2B = self.keys_Q.searchsorted(wanted_2B)
+        place_2B[place_2B == len(self.keys_Q)] = 0
+        tokens_2BK = self.tokens_QK[place_2B]
+        tokens_2BK[self.keys_Q[place_2B] != wanted_2B] = PAD_ID
         return np.concatenate(tokens_2BK, axis=1)
 
     def containing(self, word: str) -> tuple[int, ...]:
@@ -92,11 +92,11 @@ class WordRepeats:
         """
         current_B, _, inverse_B, _ = word_state_4B
         wanted_BW = (hashes_BW - current_B[:, None]) * inverse_B[:, None]
-        place_BW = self._keys_N.searchsorted(wanted_BW)
-        place_BW[place_BW == len(self._keys_N)] = 0
-        found_BW = (self._keys_N[place_BW] == wanted_BW) & (hashes_BW != 0)
+        place_BW = self.keys_Q.searchsorted(wanted_BW)
+        place_BW[place_BW == len(self.keys_Q)] = 0
+        found_BW = (self.keys_Q[place_BW] == wanted_BW) & (hashes_BW != 0)
         columns = found_BW.any(axis=0)
-        tokens_BFK = np.where(found_BW[:, columns, None], self._tokens_NK[place_BW[:, columns]], PAD_ID)
+        tokens_BFK = np.where(found_BW[:, columns, None], self.tokens_QK[place_BW[:, columns]], PAD_ID)
         return tokens_BFK.reshape(len(current_B), -1)
 
     def after(self, word_state_4B: IntArray, chosen_B: IntArray) -> IntArray:
@@ -121,9 +121,9 @@ class WordRepeats:
         tokens: list[int] = []
         for wanted in (current * AFTER_SPACE, (previous - current) * inverse):
             key = _signed(wanted % _MODULUS)
-            place = int(self._keys_N.searchsorted(key))
-            if place < len(self._keys_N) and self._keys_N.item(place) == key:
-                tokens += self._tokens_NK[place].tolist()
+            place = int(self.keys_Q.searchsorted(key))
+            if place < len(self.keys_Q) and self.keys_Q.item(place) == key:
+                tokens += self.tokens_QK[place].tolist()
         return tokens
 
     def after_one(self, state: WordHashState, token: int) -> WordHashState:

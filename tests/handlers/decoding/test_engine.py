@@ -94,12 +94,13 @@ def test_the_log_probabilities_of_the_tokens_are_the_terms_of_the_sentences(
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_every_step_has_the_distribution_of_a_plain_float64_reference(bundle: Bundle, precision: Precision) -> None:
-    engine, reference = Engine(bundle, precision=precision), Reference(bundle, precision)
+    engine, reference = Engine(bundle, precision=precision, compiled=False), Reference(bundle, precision)
     rows, size = _some_rows(21), len(bundle.vocabulary)
     z_BZ = engine.latent_vectors(rows)
     context = reference.context(z_BZ, [row.genres for row in rows])
     written = torch.randint(4, size, (21, 15), generator=torch.Generator().manual_seed(0))
     step = engine._parts.step
+    assert isinstance(step, Step)
     with torch.inference_mode():
         started = engine._folded.start(torch.cat((z_BZ, engine.embed_genres(rows)), dim=1))
         waiting = engine._slots(rows, started, 15)
@@ -179,7 +180,7 @@ class _CountingStep(Step):
 
 
 def _counting(bundle: Bundle, slots: int) -> tuple[_CountingEngine, list[int]]:
-    engine = _CountingEngine(bundle, slots=slots)
+    engine = _CountingEngine(bundle, slots=slots, compiled=False)
     engine.made = []
     step = _CountingStep(engine._folded, engine.precision)
     step.taken = []

@@ -149,7 +149,7 @@ def test_fewer_steps_are_taken_for_rivals(tiny: Bundle, monkeypatch: pytest.Monk
         return write(decode, chosen)
 
     monkeypatch.setattr(BatchedDecode, "_write", counted)
-    engine, asked = Engine(tiny), _specs(32, max_tokens=30)
+    engine, asked = Engine(tiny, compiled=False), _specs(32, max_tokens=30)
     rivals = _rivals(range(16), range(16, 32))
     found = engine.decode(asked, rivals=[rivals])
     # All candidates of a sample start together, so that none goes on after it has lost.

@@ -33,7 +33,7 @@ KINDS: list[dict[str, Any]] = [
 
 
 def _alike(bundle: Bundle, row: SequenceSpec, precision: Precision) -> None:
-    engine = Engine(bundle, precision=precision)
+    engine = Engine(bundle, precision=precision, compiled=False)
 
     def slots(part: slice, num_steps: int) -> Slots:
         (started,) = engine._start([row][part], None, guided=False)

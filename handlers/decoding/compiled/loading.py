@@ -1,0 +1,129 @@
+"""The compiled decode of this machine: whether there is one, and where its code is kept.
+
+numba needs no compiler on the machine. What it compiles is kept in the user's cache folder by the hash of the source
+it was compiled from, so that every worker after the first finds it, whatever folder its archive was unpacked to. numba
+adds the processor's name and abilities to the key. Without a folder that can be written, each process compiles for
+itself.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.metadata
+import importlib.util
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import handlers.decoding
+import handlers.model
+from foundation.private_files import keep_writers_out, make_private
+
+_log = logging.getLogger(__name__)
+
+FOLDER_VARIABLE: Final = "DEEPHYPEBOT_KERNEL_CACHE"
+"""Variable of the environment that names the folder of compiled code."""
+OFF_VARIABLE: Final = "DEEPHYPEBOT_COMPILED"
+"""Variable of the environment that, set to 0, has torch decode although numba is there."""
+_DIGITS: Final = 16
+_LOCK: Final = "lock"
+_OPTIONS: Final = {"nogil": True, "error_model": "numpy"}
+
+
+class Kernels(NamedTuple):
+    """Entries of `handlers.decoding.compiled.kernel`, compiled at their first call."""
+
+    advance_cells: Callable[..., None]
+    scale_rows: Callable[..., None]
+    choose_tokens: Callable[..., int]
+
+
+def is_available() -> bool:
+    """Return whether numba is installed, and not switched off."""
+    return os.environ.get(OFF_VARIABLE, "1") != "0" and importlib.util.find_spec("numba") is not None
+
+
+@cache
+def load() -> Kernels | None:
+    """Return the compiled decode, or None where numba is not there or does not load; the reason is logged."""
+    if not is_available():
+        return None
+    try:
+        return _load()
+    except Exception:  # noqa: BLE001 - a broken installation, a release with other interfaces: torch decodes instead
+        _log.exception("numba does not compile the decode; torch decodes instead")
+        return None
+
+
+def _load() -> Kernels:
+    from numba import njit  # noqa: PLC0415 - an optional package, which takes half a second to import
+
+    from handlers.decoding.compiled import kernel  # noqa: PLC0415 - imports numba
+
+    entries = [getattr(kernel, name) for name in Kernels._fields]
+    folder = cache_folder()
+    if folder is None:
+        return Kernels(*(njit(**_OPTIONS)(each) for each in entries))
+    with _kept_in(folder):
+        return Kernels(*(njit(cache=True, **_OPTIONS)(each) for each in entries))
+
+
+def cache_folder() -> Path | None:
+    """Return the folder of the machine code, which only its owner can change; None where there cannot be one."""
+    base = os.environ.get(FOLDER_VARIABLE) or os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    folder = Path(base) / "deephypebot" / "kernels" / _source_sha256()[:_DIGITS]
+    try:
+        make_private(folder.parent)
+        make_private(folder)
+        keep_writers_out(folder)
+        tempfile.TemporaryFile(dir=folder).close()
+    except (OSError, RuntimeError) as cause:
+        _log.warning("compiled code cannot be kept (%s); name a folder of your own in %s", cause, FOLDER_VARIABLE)
+        return None
+    return folder
+
+
+@cache
+def _source_sha256() -> str:
+    """Return the hash of all source that the compiled code may have been made of, and of numba's release."""
+    digest = hashlib.sha256()
+    digest.update(importlib.metadata.version("numba").encode())
+    packages = (Path(handlers.decoding.__file__).parent, Path(handlers.model.__file__).parent)
+    for path in sorted(
+        (path for package in packages for path in package.rglob("*.py")), key=lambda path: path.parts[-3:]
+    ):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _kept_in(folder: Path) -> Iterator[None]:
+    """Let the functions that are decorated in the block keep their code in a folder."""
+    from numba import config  # noqa: PLC0415 - see `_load`
+
+    from handlers.decoding.compiled.keeping import Locator  # noqa: PLC0415 - imports numba
+
+    before = config.CACHE_LOCATOR_CLASSES, config.CACHE_DIR
+    config.CACHE_LOCATOR_CLASSES, config.CACHE_DIR = f"{Locator.__module__}.{Locator.__qualname__}", str(folder)
+    try:
+        yield
+    finally:
+        config.CACHE_LOCATOR_CLASSES, config.CACHE_DIR = before
+
+
+@contextmanager
+def one_compiles() -> Iterator[None]:
+    """Let the processes that start together wait for the first of them: it compiles, and they find its code."""
+    folder = cache_folder()
+    if folder is None:
+        yield
+        return
+    with (folder / _LOCK).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
