@@ -176,6 +176,15 @@ class ServiceProcess:
                     return child
         return None
 
+    def workers(self, model: str = "") -> list[psutil.Process]:
+        """The processes of workers, of one model or of all: each works in the folder of its unpacked archive."""
+        found = []
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.Error, OSError):  # it has just ended, or is not a worker
+                if f'"modelName": "{model}' in Path(child.cwd(), "MAR-INF", "MANIFEST.json").read_text():
+                    found.append(child)
+        return found
+
     def family(self) -> list[psutil.Process]:
         """The service and everything below it."""
         parent = psutil.Process(self.process.pid)

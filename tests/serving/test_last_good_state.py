@@ -78,6 +78,7 @@ def is_state(client: CommentaryClient, model: str, champion: str, versions: list
     return state(client, model) == (champion, versions)
 
 
+@pytest.mark.torchserve
 def test_a_restart_without_the_registry_serves_the_last_good_state_and_follows_the_registry_when_it_is_back(
     registry: EchoRegistry, tmp_path: Path
 ) -> None:
@@ -181,6 +182,7 @@ def test_a_version_that_hangs_while_it_loads_delays_neither_another_model_nor_an
         assert " is refused" not in service.log()
 
 
+@pytest.mark.torchserve
 def test_a_version_whose_load_torchserve_did_not_survive_is_not_blamed(registry: EchoRegistry, tmp_path: Path) -> None:
     model = "blameless"
     registry.alias(model, "champion", registry.register(model))

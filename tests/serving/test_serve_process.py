@@ -88,6 +88,7 @@ def test_a_second_sigterm_ends_the_drain_at_once(uri: str, folder: Path) -> None
     assert_gone(family)
 
 
+@pytest.mark.torchserve
 def test_sigkill_leaves_neither_jvm_nor_worker_nor_port_and_its_ready_file_goes_at_the_next_start(
     uri: str, folder: Path
 ) -> None:
@@ -105,6 +106,7 @@ def test_sigkill_leaves_neither_jvm_nor_worker_nor_port_and_its_ready_file_goes_
     assert not (folder / "ready.json").exists()
 
 
+@pytest.mark.torchserve
 def test_the_ready_file_names_the_page_of_the_workers_after_a_restart_of_the_jvm(uri: str, folder: Path) -> None:
     launched = launch_service(uri, folder, [MODEL])
     try:

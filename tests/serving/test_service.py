@@ -57,7 +57,7 @@ def live_versions(client: CommentaryClient, model: str) -> list[str]:
 
 
 def worker_count(service: ServiceProcess) -> int:
-    return len(service.jvm.children())
+    return len(service.workers())
 
 
 def promote(registry: EchoRegistry, client: CommentaryClient, model: str, version: str) -> None:
@@ -66,6 +66,7 @@ def promote(registry: EchoRegistry, client: CommentaryClient, model: str, versio
     assert wait_for_champion(client, control, model=model, version=version, timeout_s=60)
 
 
+@pytest.mark.torchserve
 def test_a_killed_jvm_is_unavailable_at_once_and_comes_back_with_all_its_versions(service: ServiceProcess) -> None:
     with CommentaryClient(service.target, model="alpha", retry=ONE_ATTEMPT) as client:
         before = client.describe()

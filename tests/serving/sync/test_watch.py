@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -83,14 +83,7 @@ class _Loading:
 
 
 def workers_of(service: ServiceProcess, model: str = MODEL) -> list[psutil.Process]:
-    """The worker processes of a model: each works in the folder of its unpacked archive, which says whose it is."""
-    found = []
-    for child in service.jvm.children():
-        with suppress(psutil.Error, OSError):  # it has just ended
-            manifest = Path(child.cwd(), "MAR-INF", "MANIFEST.json")
-            if f'"modelName": "{model}"' in manifest.read_text():
-                found.append(child)
-    return found
+    return service.workers(f'{model}"')
 
 
 def jvm_folder(service: ServiceProcess) -> Path:
@@ -199,6 +192,7 @@ def test_killed_workers_are_told_by_health_and_a_patient_client_is_answered(
     wait_until(lambda: len(workers_of(watched)) == 2)
 
 
+@pytest.mark.torchserve
 @pytest.mark.parametrize("path", ["/models/watched/1?min_worker=0", "/models/watched/1?min_worker=1&max_worker=1"])
 def test_workers_that_somebody_scaled_away_come_back(
     watched: ServiceProcess, client: CommentaryClient, path: str
@@ -210,6 +204,7 @@ def test_workers_that_somebody_scaled_away_come_back(
     wait_answer(client)
 
 
+@pytest.mark.torchserve
 def test_a_version_that_somebody_removed_from_torchserve_comes_back(
     watched: ServiceProcess, client: CommentaryClient
 ) -> None:
@@ -219,6 +214,7 @@ def test_a_version_that_somebody_removed_from_torchserve_comes_back(
     wait_answer(client)
 
 
+@pytest.mark.torchserve
 def test_a_stopped_jvm_is_replaced(watched: ServiceProcess, client: CommentaryClient) -> None:
     jvm = watched.jvm
     with health_of(watched, MODEL) as told:
@@ -234,6 +230,7 @@ def test_a_stopped_jvm_is_replaced(watched: ServiceProcess, client: CommentaryCl
     assert watched.jvm.pid != jvm.pid
 
 
+@pytest.mark.torchserve
 def test_a_jvm_whose_folder_was_removed_is_replaced_before_its_workers_are_missed(
     watched: ServiceProcess, client: CommentaryClient
 ) -> None:
