@@ -23,6 +23,7 @@ from tests.serving.virtual_time import run_in_virtual_time
 Clock = Callable[[], float]
 TOKENS = 1000
 FIXED_S, PER_REQUEST_S = 0.05, 0.01
+PER_TOKEN_S = PER_REQUEST_S / TOKENS
 ANSWER = encode_answer(
     CommentaryResponse(
         samples=(), model=ModelIdentity(name="lcgan", version="1"), genres_used=(), genres_unknown=(), request_id=""
@@ -40,11 +41,15 @@ class Site:
     limits: BatchLimits = field(default_factory=lambda: BatchLimits(max_requests=8))
     slow: float = 1.0
     """Factor of the workers' times."""
+    sizes: tuple[int, ...] = (TOKENS,)
+    """Expected tokens of requests, one of which each has by chance."""
 
     def __post_init__(self) -> None:
         self.random = random.Random(3)
         self.begun: dict[int | None, float] = {}
         """Moment at which a worker began to decode each request, by its seed."""
+        self.tokens: dict[int | None, int] = {}
+        """Expected tokens of each request, by its seed."""
         self.seeds = itertools.count()
         self.free = asyncio.Semaphore(self.workers)
         self.batcher = Batcher(self._send, num_workers=lambda: self.workers, limits=self.limits, clock=self.clock)
@@ -56,15 +61,17 @@ class Site:
         async with self.free:
             self.begun |= dict.fromkeys(seeds, self.clock())
             varied = self.random.uniform(1 - self.jitter, 1 + self.jitter)
-            await asyncio.sleep(self.slow * varied * (FIXED_S + PER_REQUEST_S * number))
+            tokens = sum(self.tokens[seed] for seed in seeds)
+            await asyncio.sleep(self.slow * varied * (FIXED_S + PER_TOKEN_S * tokens))
         return encode_answers([ANSWER] * number).encode()
 
     async def ask(self, wait_s: float | None = None, **options: Any) -> float:
         """Ask, and return the time until a worker began to decode the request; see `Batcher.ask`."""
         asked, seed = self.clock(), next(self.seeds)
+        tokens = self.tokens[seed] = self.sizes[0] if len(self.sizes) == 1 else self.random.choice(self.sizes)
         start_by = None if wait_s is None else asked + wait_s
         payload = CommentaryRequest(seed=seed).to_json()
-        await self.batcher.ask(payload, samples=1, tokens=TOKENS, start_by=start_by, **options)
+        await self.batcher.ask(payload, samples=1, tokens=tokens, start_by=start_by, **options)
         return self.begun[seed] - asked
 
     async def learn(self, batches: int = 4) -> None:
@@ -196,10 +203,19 @@ class Course:
     in_time: int = 0
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("load", [0.8, 1.5])
+@pytest.mark.parametrize(
+    ("workers", "load", "sizes"),
+    [
+        (1, 0.8, (TOKENS,)),
+        (2, 0.8, (TOKENS,)),
+        (1, 1.5, (TOKENS,)),
+        (2, 1.5, (TOKENS,)),
+        (2, 1.5, (TOKENS // 10, TOKENS // 3, TOKENS, 3 * TOKENS)),
+    ],
+    ids=["one", "two", "one busy", "two busy", "two busy, of all sizes"],
+)
 def test_a_busy_crowd_with_short_deadlines_is_refused_where_it_would_be_late_and_nowhere_else(
-    workers: int, load: float
+    workers: int, load: float, sizes: tuple[int, ...]
 ) -> None:
     """Times of batches vary by 30%, and every twentieth request has left before its turn."""
     course = Course()
@@ -230,11 +246,11 @@ def test_a_busy_crowd_with_short_deadlines_is_refused_where_it_would_be_late_and
                 asyncio.get_running_loop().call_later(0.05, task.cancel)
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    scene(test, workers=workers, jitter=0.3)
+    scene(test, workers=workers, jitter=0.3, sizes=sizes)
     assert course.refused_wrongly == 0
     if load > 1:
         assert course.checked > 50
-        assert course.refused > 3 * course.late
+        assert course.refused > (3 if len(sizes) == 1 else 1.5) * course.late
 
 
 def test_workers_that_become_quicker_are_believed_with_their_next_batch() -> None:
