@@ -22,6 +22,7 @@ from serving.http.door import Door
 from serving.pool.pool import Pool
 from serving.pool.settings import PoolSettings
 from serving.ready_file import ReadyFile
+from serving.registry.host_name import own_host_name
 from serving.registry.owned_reasons import OwnedReasons
 from serving.registry.unpacked import Unpacked
 from serving.settings import ServiceSettings
@@ -99,7 +100,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
     async with contextlib.AsyncExitStack() as stack:
         tracing, sender = stack.enter_context(open_tracing(names.GATEWAY)) or (None, None)
         access_log = stack.enter_context(open_access_log(settings.access_log))
-        reasons = OwnedReasons()
+        reasons = OwnedReasons(host=stack.enter_context(own_host_name(settings.sync.last_good)))
         gateway = Gateway(
             settings.gateway,
             table=table,
@@ -146,6 +147,7 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
             on_change=wake.set,
             observer=sync_counts,
             drift=gateway.drift,
+            reasons=reasons,
         )
         if settings.sync.trusted_keys is None:
             _log.info("archives need no signature; --trusted-keys names the keys that must have signed them")
@@ -162,7 +164,13 @@ async def running_service(settings: ServiceSettings, *, hurry: asyncio.Event) ->
         )
         gateway.metrics.counts.name_source("workers_replaced", lambda: replacements.workers)
         gateway.metrics.counts.name_source("torchserve_restarts", lambda: replacements.host)
-        endless = [host.watch(), sync.run(), watch.run(), _spread_changes(wake, changed, gateway)]
+        endless = [
+            host.watch(),
+            sync.run(),
+            watch.run(),
+            _spread_changes(wake, changed, gateway),
+            gateway.wait_ended(),
+        ]
         if segments is not None:
             endless.append(segments.run())
         failed = await stack.enter_async_context(_in_background(*endless))

@@ -23,6 +23,9 @@ from grpc.aio import _server as grpc_server
 
 _log = logging.getLogger(__name__)
 
+_MOST_FAULTS: Final = 20
+"""Faults in a row after which no more calls are awaited."""
+_PAUSE_S: Final = 0.1
 _NO_METHOD: Final = "/unknown/unknown"
 """Path that the interceptors see of a call to a method that does not exist."""
 
@@ -75,18 +78,44 @@ class _AcceptingServer(getattr(cygrpc, "AioServer", object)):  # type: ignore[mi
         self._own_loop = loop
         self._own_interceptors = tuple(interceptors)
         self._answering: set[asyncio.Task[None]] = set()
+        self.is_stopping = False
+        self.ended: asyncio.Future[Exception] = loop.create_future()
+        """Future that gets the fault by which no calls are accepted any more, though nobody has stopped the server."""
 
     async def _request_call(self) -> None:
-        """Answer such calls until the server stops, which raises; the library's loop gets none of them."""
-        nothing = cygrpc._MethodResolver([], {})  # noqa: SLF001 - see the module
+        """Answer such calls until the server stops, which raises; the library's loop gets none of them.
+
+        Whatever is raised here ends the library's loop, and after that its shutdown fails as well. So a fault is
+        logged, and the next call awaited; only where one follows the other the server has ended.
+        """
+        faults = 0
         while True:
-            call = await super()._request_call()
-            answer = cygrpc._handle_rpc(_NO_METHOD, nothing, self._own_interceptors, call, self._own_loop, False)  # noqa: SLF001
-            task = self._own_loop.create_task(
-                cygrpc._schedule_rpc_coro(answer, call, self._own_loop, _NO_METHOD)  # noqa: SLF001
-            )
-            self._answering.add(task)
-            task.add_done_callback(self._answering.discard)
+            try:
+                call = await self._next_call()
+                faults = 0
+                self._answer(call)
+            except Exception as fault:
+                if self.is_stopping:
+                    raise
+                faults += 1
+                _log.warning("the gateway could not accept a call (%s: %s)", type(fault).__name__, fault)
+                if faults == _MOST_FAULTS:
+                    self.ended.set_result(fault)
+                    raise
+                await asyncio.sleep(_PAUSE_S)
+
+    async def _next_call(self) -> Any:
+        return await super()._request_call()
+
+    def _answer(self, call: Any) -> None:
+        """Begin to answer a call to a method that does not exist."""
+        nothing = cygrpc._MethodResolver([], {})  # noqa: SLF001 - see the module
+        answer = cygrpc._handle_rpc(_NO_METHOD, nothing, self._own_interceptors, call, self._own_loop, False)  # noqa: SLF001
+        task = self._own_loop.create_task(
+            cygrpc._schedule_rpc_coro(answer, call, self._own_loop, _NO_METHOD)  # noqa: SLF001
+        )
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
 
 
 class _Server(grpc_server.Server):
@@ -97,6 +126,35 @@ class _Server(grpc_server.Server):
         self._loop = cygrpc.get_working_loop()
         augmented = grpc_server._augment_channel_arguments(options, None)  # noqa: SLF001
         self._server = _AcceptingServer(self._loop, interceptors, augmented)
+
+    @property
+    def accepting_ended(self) -> asyncio.Future[Exception]:
+        server: _AcceptingServer = self._server
+        return server.ended
+
+    async def stop(self, grace: float | None) -> None:
+        self._server.is_stopping = True
+        try:
+            await super().stop(grace)
+        except Exception as fault:
+            # The library awaits its loop, and raises again what ended it.
+            if not self.accepting_ended.done() or fault is not self.accepting_ended.result():
+                raise
+
+
+async def wait_ended(server: grpc.aio.Server) -> str:
+    """Wait until a server accepts no calls any more, though nobody has stopped it, and return the reason.
+
+    Args:
+        server: a server of `accepting_server`.
+    """
+    if isinstance(server, _Server):
+        await asyncio.wait([server.accepting_ended])
+        fault = server.accepting_ended.result()
+        return f"{type(fault).__name__}: {fault}"
+    # The library waits for a future that its own shutdown needs, so the end of this wait must not reach it.
+    await asyncio.shield(server.wait_for_termination())
+    return "the log has grpcio's error"
 
 
 def accepting_server(

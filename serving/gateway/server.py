@@ -18,7 +18,7 @@ from grpc_health.v1 import health_pb2_grpc
 
 from serving import wire
 from serving.errors import ServingError
-from serving.gateway.accepting import accepting_server
+from serving.gateway.accepting import accepting_server, wait_ended
 from serving.gateway.access_log import AccessLog, current_call
 from serving.gateway.calls import Calls
 from serving.gateway.commentary_service import COMMENTARY_SERVICE, CommentaryService
@@ -172,6 +172,16 @@ class Gateway:
         self._server = server
         self._watching = asyncio.create_task(self.security.watch())
         return f"{written}:{bound}"
+
+    async def wait_ended(self) -> None:
+        """Wait until no calls are accepted any more, though nobody has stopped the gateway.
+
+        Raises:
+            ServingError: it has come to that.
+        """
+        if self._server is not None:
+            reason = await wait_ended(self._server)
+            raise ServingError(f"the gateway accepts no calls any more ({reason}); start serve again")
 
     async def stop(self, hurry: asyncio.Event | None = None) -> None:
         """Report NOT_SERVING, refuse new requests, and end when those in flight are answered.

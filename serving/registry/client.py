@@ -277,19 +277,16 @@ class Registry:
             )
         with self._translated(f"the archive of {version.name} cannot be downloaded"):
             # The folder beside a local database counts, wherever the workspace was when it was written.
-            place = artifact_path(self._client.get_run(version.run_id).info.artifact_uri, self._uri)
+            artifacts_uri = self._client.get_run(version.run_id).info.artifact_uri
+            place = artifact_path(artifacts_uri, self._uri)
             if place is not None and (place / version.archive_path).is_file():
                 return Path(shutil.copy(place / version.archive_path, folder))
-            from mlflow import artifacts  # noqa: PLC0415 - takes seconds
+            from mlflow.store.artifact import artifact_repository_registry as stores  # noqa: PLC0415 - takes seconds
 
-            return Path(
-                artifacts.download_artifacts(
-                    run_id=version.run_id,
-                    artifact_path=version.archive_path,
-                    dst_path=str(folder),
-                    tracking_uri=self._uri,
-                )
-            )
+            # Not by the address runs:/, of which MLflow says that the path may be wrong, whatever the fault is, such as
+            # a full disk.
+            repository = stores.get_artifact_repository(artifacts_uri, tracking_uri=self._uri)
+            return Path(repository.download_artifacts(version.archive_path, dst_path=str(folder)))  # type: ignore[no-untyped-call]  # MLflow leaves it untyped
 
     def _translated(self, purpose: str = "the registry cannot be used") -> AbstractContextManager[None]:
         return translated(purpose, self._uri)

@@ -22,7 +22,10 @@ _LONGEST: Final = 3900
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnedReasons:
-    """Reasons of one host."""
+    """Reasons of one host.
+
+    The name of a gateway is unique among those that follow the registry (`serving.registry.host_name`).
+    """
 
     host: str = field(default_factory=socket.gethostname)
 

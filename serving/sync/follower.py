@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from serving.errors import PolicyError, ServingError
+from serving.registry.owned_reasons import OwnedReasons
 from serving.registry.versions import LIVE_ALIASES, ModelSnapshot, RegisteredVersion
 from serving.sync.background import Tasks
 from serving.sync.desired import Desired, next_desired
@@ -56,6 +57,7 @@ class Follower:
         observer: is told of switches, refusals and faults.
         on_change: called when there is something to do, or something has been done.
         last_good: state in which the model answered before this process began; None if there is none.
+        reasons: reasons of this gateway, as tags have them.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Follower:
         observer: SyncObserver,
         on_change: Callable[[], None],
         last_good: LastGood | None,
+        reasons: OwnedReasons,
     ) -> None:
         self.model: Final = model
         self._settings = settings
@@ -79,7 +82,7 @@ class Follower:
         self._on_change = on_change
         self._desired = Desired.restored(model, last_good)
         self._refusals = Refusals(*settings.retry_s, clock=time.monotonic)
-        self._notes = Notes(model, readings)
+        self._notes = Notes(model, readings, reasons=reasons)
         self._loads, self._drains, self._others = Tasks(), Tasks(), Tasks()
         self._load_began_s: dict[str, float] = {}
         self._running: RunningHost | None = None

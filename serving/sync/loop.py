@@ -19,6 +19,7 @@ from typing import Final
 
 from foundation.threads import in_thread
 from serving.errors import RegistryError
+from serving.registry.owned_reasons import OwnedReasons
 from serving.registry.trust import Trust
 from serving.registry.unpacked import Unpacked
 from serving.registry.versions import ModelSnapshot
@@ -85,6 +86,7 @@ class Sync:
         on_change: called after each reading of the registry and after each action.
         observer: is told of switches, refusals and faults.
         drift: watch over the versions' traffic, whose alarms become tags.
+        reasons: reasons of this gateway, as tags have them; by default those of the host's name.
 
     Raises:
         SecurityError: the file of trusted keys cannot be used.
@@ -101,6 +103,7 @@ class Sync:
         on_change: Callable[[], None],
         observer: SyncObserver | None = None,
         drift: DriftBook | None = None,
+        reasons: OwnedReasons | None = None,
     ) -> None:
         self._settings = settings
         self._host = host
@@ -134,6 +137,7 @@ class Sync:
                 observer=self._observer,
                 on_change=self._woken[model].set,
                 last_good=self._saved[model],
+                reasons=reasons or OwnedReasons(),
             )
             for model in table.models
         }

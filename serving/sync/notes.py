@@ -26,10 +26,10 @@ class Notes:
         reasons: reasons of this host.
     """
 
-    def __init__(self, model: str, readings: Readings, *, reasons: OwnedReasons | None = None) -> None:
+    def __init__(self, model: str, readings: Readings, *, reasons: OwnedReasons) -> None:
         self._model = model
         self._readings = readings
-        self._reasons = reasons or OwnedReasons()
+        self._reasons = reasons
         self._told: frozenset[str] = frozenset()
         self._wanted: Mapping[str, str] = {}
         self._written: dict[str, tuple[str, float]] = {}

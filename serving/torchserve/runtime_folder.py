@@ -1,7 +1,8 @@
 """Folder of one running TorchServe: its configuration, its sockets, its temporary files.
 
-It is private, and its path is short, as sockets need it. It lies beside the logs where the path allows that, since
-systems clean their temporary folders; where it does not, the guard's lock on it keeps `systemd-tmpfiles` away. The
+It is private, and its path is short, as sockets need it. It lies beside the logs where the path allows that, else in
+the user's folder for caches (XDG_CACHE_HOME, ~/.cache), since systems clean their temporary folders. Only where neither
+will do it lies in one of those; the guard's lock on it then keeps `systemd-tmpfiles` away, but not every cleaner. The
 system releases that lock however the guard ends, so a folder that is older than a start takes and not locked is left
 over.
 """
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from foundation.locked_folders import remove_left_over
+from foundation.private_files import make_private
 from serving.torchserve.errors import TorchServeError
 
 CONFIG_FILE: Final = "config.properties"
@@ -35,17 +37,29 @@ def make_runtime_folder(preferred: Path) -> Path:
     Raises:
         TorchServeError: no folder will do.
     """
-    with suppress(OSError):  # then it is not writable, and one of the others is taken
+    with suppress(OSError):  # the logs' folder is made, whether or not its path is short enough
         preferred.mkdir(parents=True, exist_ok=True)
-    parents = (str(preferred.resolve()), tempfile.gettempdir(), "/tmp", "/var/tmp")  # noqa: S108 - mkdtemp makes it private
-    for parent in parents:
-        if len(os.fsencode(parent)) <= _MAX_PARENT and os.access(parent, os.W_OK):
-            remove_left_over(Path(parent), _PREFIX, is_ours=_is_ours)
-            return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    places = (preferred.resolve(), _cache(), Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - mkdtemp makes it private
+    for place in places:
+        if len(os.fsencode(place)) > _MAX_PARENT:
+            continue
+        with suppress(OSError):  # then it is not writable, and one of the others is taken
+            make_private(place)
+        if os.access(place, os.W_OK):
+            remove_left_over(place, _PREFIX, is_ours=_is_ours)
+            return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
     raise TorchServeError(
         f"TorchServe needs a writable folder whose path has at most {_MAX_PARENT} bytes (it makes Unix sockets there); "
         f"neither {preferred.resolve()} nor {tempfile.gettempdir()} is one: choose another --workspace, or set TMPDIR"
     )
+
+
+def _cache() -> Path:
+    """Return the place in the user's folder for caches; the specification of XDG ignores relative paths."""
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    # Not Path.expanduser, which raises where a user has no home.
+    default = Path(os.path.expanduser("~/.cache"))  # noqa: PTH111
+    return (named if named.is_absolute() else default) / "deephypebot"
 
 
 def _is_ours(folder: Path) -> bool:

@@ -25,7 +25,7 @@ from handlers.batches import decode_answers, encode_requests
 from handlers.contract import CommentaryResponse, ContractError
 from serving.telemetry.course import Attempt
 from serving.workers.faults import InferenceError, in_band
-from serving.workers.waiting import Batch, BatchLimits, Lane, Queue, Waiting
+from serving.workers.waiting import Batch, BatchLimits, Lane, Queue, Waiting, heavy_workers
 
 _log = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ class Batcher:
             full = len(light.waiting) >= queue.limits.max_requests and not heavy.waiting
             return light if full and len(queue.sent) == workers else None
         heavy_sent = sum(batch.is_heavy for batch in queue.sent)
-        may_be_heavy = bool(heavy.waiting) and heavy_sent < max(1, workers - 1)
+        may_be_heavy = bool(heavy.waiting) and heavy_sent < heavy_workers(workers)
         if may_be_heavy and (self._heavy_next or not light.waiting):
             self._heavy_next = False
             return heavy

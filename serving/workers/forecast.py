@@ -1,8 +1,10 @@
 """Forecast of the moment at which a worker is free, from the time that recent batches took.
 
 Every batch that is in the way is taken to be as quick as the quickest of its size in the last seconds, and to begin the
-moment a worker may be free. This is a hopeful forecast, not a bound: a worker may become quicker than it was lately,
-requests may leave before their turn more often than others did, and the batches may be cut otherwise.
+moment a worker may be free. Heavy requests that wait take the mean of their size instead: their queue is long in
+seconds, and with the quickest most of those that a burst brought were accepted and came too late. This is a hopeful
+forecast, not a bound: a worker may become quicker than it was lately, requests may leave before their turn more often
+than others did, and the batches may be cut otherwise.
 
 All times are seconds of the monotonic clock and are handed in, so nothing here reads a clock.
 """
@@ -30,6 +32,8 @@ class _Recent:
     """Moment of the answer, tokens, and seconds of each."""
     shortest_s: float = 0.0
     shortest_s_per_token: float = 0.0
+    mean_s: float = 0.0
+    mean_s_per_token: float = 0.0
 
     def note(self, tokens: int, seconds: float, now: float) -> None:
         self.batches.append((now, tokens, seconds))
@@ -37,13 +41,16 @@ class _Recent:
             self.batches.popleft()
         self.shortest_s = min(took for _, _, took in self.batches)
         self.shortest_s_per_token = min(took / size for _, size, took in self.batches)
+        total_s = sum(took for _, _, took in self.batches)
+        self.mean_s = total_s / len(self.batches)
+        self.mean_s_per_token = total_s / sum(size for _, size, _ in self.batches)
 
     def is_known(self, now: float) -> bool:
         return len(self.batches) >= _FEW and now - self.batches[-1][0] < MEMORY_S
 
 
-class QuickestBatches:
-    """Least time that a batch takes, by its expected tokens.
+class RecentBatches:
+    """Least time and mean time that a batch takes, by its expected tokens.
 
     A larger batch takes no less time than a smaller one, and no more time for each token. So a measured batch of s
     seconds and t tokens lets expect that one of T tokens takes at least s min(1, T / t).
@@ -66,7 +73,7 @@ class QuickestBatches:
     def least_s(self, tokens: int, now: float) -> float:
         """Return the least time of a batch of so many expected tokens; 0 while nothing is known.
 
-        >>> batches = QuickestBatches()
+        >>> batches = RecentBatches()
         >>> for seconds in (0.5, 0.4, 0.6):
         ...     batches.note(1000, seconds, now=1.0)
         >>> batches.least_s(1000, now=1.0), batches.least_s(500, now=1.0), batches.least_s(4000, now=1.0)
@@ -74,14 +81,28 @@ class QuickestBatches:
         >>> batches.least_s(1000, now=20.0)
         0.0
         """
-        size = tokens.bit_length()
+        recent = self._nearest(tokens, now)
+        return 0.0 if recent is None else min(recent.shortest_s, tokens * recent.shortest_s_per_token)
+
+    def mean_s(self, tokens: int, now: float) -> float:
+        """Return the mean time of a batch of so many expected tokens; 0 while nothing is known.
+
+        >>> batches = RecentBatches()
+        >>> for seconds in (0.5, 0.4, 0.6):
+        ...     batches.note(1000, seconds, now=1.0)
+        >>> round(batches.mean_s(1000, now=1.0), 3), round(batches.mean_s(500, now=1.0), 3)
+        (0.5, 0.25)
+        """
+        recent = self._nearest(tokens, now)
+        return 0.0 if recent is None else min(recent.mean_s, tokens * recent.mean_s_per_token)
+
+    def _nearest(self, tokens: int, now: float) -> _Recent | None:
+        """Return the times of its own size if they are known, else of the next smaller one, else of the next larger."""
         known = [each for each in self._recent if self._recent[each].is_known(now)]
         if not known:
-            return 0.0
-        # Its own size if that is known, else the next smaller one, else the next larger one.
-        nearest = max((each for each in known if each <= size), default=min(known))
-        recent = self._recent[nearest]
-        return min(recent.shortest_s, tokens * recent.shortest_s_per_token)
+            return None
+        size = tokens.bit_length()
+        return self._recent[max((each for each in known if each <= size), default=min(known))]
 
 
 def earliest_start(ends: Iterable[float], ahead: Iterable[float], now: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,9 +13,14 @@ import grpc
 from handlers.contract import CommentaryResponse
 from serving.telemetry.course import Attempt
 from serving.workers.faults import Failure, InferenceError
-from serving.workers.forecast import QuickestBatches, earliest_start
+from serving.workers.forecast import RecentBatches, earliest_start
 
 _SMOOTHING: Final = 1 / 64
+
+
+def heavy_workers(workers: int) -> int:
+    """Return how many of a version's workers may have heavy requests: all but one, where there are several."""
+    return max(1, workers - 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,13 +135,13 @@ class Queue:
     light: Lane = field(default_factory=Lane)
     heavy: Lane = field(default_factory=Lane)
     sent: list[Batch] = field(default_factory=list)
-    quickest: QuickestBatches = field(default_factory=QuickestBatches)
+    recent: RecentBatches = field(default_factory=RecentBatches)
 
     def end(self, batch: Batch, tokens: int, now: float) -> None:
         """Forget a batch that is answered, and remember how long its worker took for so many tokens."""
         self.sent.remove(batch)
         if batch.began is not None and tokens:
-            self.quickest.note(tokens, now - batch.began, now)
+            self.recent.note(tokens, now - batch.began, now)
         waiting = next((each for each in self.sent if each.began is None), None)
         if waiting is not None:
             waiting.began = now
@@ -180,18 +185,31 @@ class Queue:
             workers: workers that are able to answer.
             now: the present moment.
         """
-        ends = [each.began + self.quickest.least_s(each.tokens, now) for each in self.sent if each.began is not None]
+        if lane is self.heavy:
+            return self._start_of_heavy(ahead, workers=workers, now=now)
+        ends = self._ends(self.sent, now)
         idle = [now] * (workers - len(ends))
-        number = self._batches(lane, ahead, tokens)
-        each_s = self.quickest.least_s(ahead[1] // (number + 1), now)
-        in_host = [self.quickest.least_s(each.tokens, now) for each in self.sent if each.began is None]
+        number = self._batches(ahead, tokens)
+        each_s = self.recent.least_s(ahead[1] // (number + 1), now)
+        in_host = [self.recent.least_s(each.tokens, now) for each in self.sent if each.began is None]
         return earliest_start([*ends, *idle], [*in_host, *([each_s] * number)], now)
 
-    def _batches(self, lane: Lane, ahead: tuple[int, int], tokens: int) -> int:
-        """Return the least number of batches that hold the requests before a new one, without its own."""
+    def _start_of_heavy(self, ahead: tuple[int, int], *, workers: int, now: float) -> float:
+        """Return the forecast for a heavy request, which waits for those workers alone that heavy requests may have."""
+        in_the_way = self.sent if workers == 1 else [each for each in self.sent if each.is_heavy]
+        ends = self._ends(in_the_way, now)
+        idle = [now] * (heavy_workers(workers) - len(ends))
+        number, tokens = ahead
+        each_s = self.recent.mean_s(tokens // max(1, number), now)
+        return earliest_start([*ends, *idle], [each_s] * number, now)
+
+    def _ends(self, sent: Iterable[Batch], now: float) -> list[float]:
+        """Return the earliest ends of the batches that workers have."""
+        return [each.began + self.recent.least_s(each.tokens, now) for each in sent if each.began is not None]
+
+    def _batches(self, ahead: tuple[int, int], tokens: int) -> int:
+        """Return the least number of batches that hold the light requests before a new one, without its own."""
         number, before = ahead
-        if lane is self.heavy:
-            return number
         most = self.limits.max_tokens
         # The last of them may have room for the new one, and one request may be larger than a batch should be.
         return max(number // self.limits.max_requests, min(number, -(-(before + tokens) // most) - 1))

@@ -64,6 +64,7 @@ def test_overload(house: House, row: Row) -> None:
     assert outcome.codes["OK"] / 8 > 0.5 * few.codes["OK"] / 6
     assert row.normal_s < 10
     late, answered = outcome.codes.get("DEADLINE_EXCEEDED", 0), outcome.codes["OK"]
+    row.notes.append(f"{late} of {late + answered} accepted heavy requests came too late")
     if late > answered:
         row.missed = f"{late} of {late + answered} requests were accepted and not answered in time"
 

@@ -124,14 +124,23 @@ def test_disk_full_and_jvm_killed(empty_registry: EchoRegistry, row: Row, tmp_pa
             house.close()
 
 
-@pytest.mark.promise("machine", "everything below TMPDIR removed, then a worker killed", "serving goes on")
+@pytest.fixture
+def outside_tmp(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with a short path that is not below TMPDIR, with the user's caches in it."""
+    with tempfile.TemporaryDirectory(prefix="f", dir="/var/tmp", ignore_cleanup_errors=True) as folder:
+        monkeypatch.setenv("XDG_CACHE_HOME", f"{folder}/cache")
+        yield Path(folder)
+
+
+@pytest.mark.promise("machine", "", "serving goes on")
+@pytest.mark.parametrize("length", ["short", "long"])
 def test_temporary_folder_cleaned(
-    empty_registry: EchoRegistry, row: Row, tmp_path: Path, request: pytest.FixtureRequest
+    empty_registry: EchoRegistry, row: Row, tmp_path: Path, outside_tmp: Path, length: str
 ) -> None:
-    # TorchServe's folder lies beside the logs where their path is short enough for its sockets, as it mostly is.
-    short = Path(tempfile.mkdtemp(prefix="f", dir="/var/tmp"))
-    request.addfinalizer(lambda: shutil.rmtree(short, ignore_errors=True))
-    house = make_house(empty_registry, short, "swept")
+    # TorchServe's folder lies beside the logs where their path is short enough for its sockets, else with the caches.
+    row.fault = f"everything below TMPDIR removed, then a worker killed; the workspace has a {length} path"
+    root = outside_tmp if length == "short" else outside_tmp / ("long" * 20)
+    house = make_house(empty_registry, root, f"swept-{length}")
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     house.temporary = temporary

@@ -125,7 +125,7 @@ def test_a_queue_that_is_too_long_for_a_deadline_is_told_with_the_pause_after_wh
             it.table.add(batched)
             assert batched.batcher is not None
             for _ in range(3):
-                batched.batcher.queue.quickest.note(1, 5.0, time.monotonic())
+                batched.batcher.queue.recent.note(1, 5.0, time.monotonic())
             first = asyncio.ensure_future(it.generate(version="3"))
             await until(lambda: it.backend.batches)
             second = asyncio.ensure_future(it.generate(version="3"))

@@ -23,6 +23,7 @@ from handlers.contract import (
     encode_answer,
 )
 from serving.errors import PortInUseError, ServingError
+from serving.gateway import accepting
 from serving.gateway.server import Gateway
 from serving.gateway.settings import GatewaySettings
 from serving.security.settings import SecuritySettings
@@ -429,6 +430,56 @@ def test_a_stopping_gateway_answers_what_it_has_and_takes_no_more() -> None:
             release.set()
             assert (await accepted).model.version == "2"
             await asyncio.wait_for(stopping, 20)
+
+    asyncio.run(scene())
+
+
+def test_a_fault_while_calls_are_accepted_costs_no_later_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError("no room for an answer")
+
+    async def scene() -> None:
+        async with bench() as it:
+            noticing = asyncio.create_task(it.gateway.wait_ended())
+            with monkeypatch.context() as patch:
+                patch.setattr(accepting._AcceptingServer, "_answer", fail)
+                with pytest.raises(grpc.aio.AioRpcError):
+                    await cast("Any", it.channel.unary_unary("/nobody/knows"))(b"", timeout=1)
+            assert (await it.generate()).model.version == "2"
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await cast("Any", it.channel.unary_unary("/nobody/knows"))(b"", timeout=30)
+            assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+            assert not noticing.done()
+            noticing.cancel()
+
+    asyncio.run(scene())
+
+
+def test_the_end_of_the_loop_that_accepts_calls_is_noticed_as_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_: object) -> None:
+        raise MemoryError("no room for a call")
+
+    async def scene() -> None:
+        async with bench() as it:
+            noticing = asyncio.create_task(it.gateway.wait_ended())
+            monkeypatch.setattr(accepting, "_PAUSE_S", 0.0)
+            monkeypatch.setattr(accepting._AcceptingServer, "_next_call", fail)
+            with pytest.raises(grpc.aio.AioRpcError):  # takes the wait for a call that had begun before
+                await cast("Any", it.channel.unary_unary("/nobody/knows"))(b"", timeout=30)
+            with pytest.raises(ServingError, match=r"accepts no calls any more \(MemoryError: no room for a call\)"):
+                await asyncio.wait_for(noticing, 30)
+
+    asyncio.run(scene())
+
+
+def test_a_gateway_that_is_stopped_after_nobody_waits_for_its_end_any_more_stops_as_ever() -> None:
+    async def scene() -> None:
+        async with bench() as it:
+            noticing = asyncio.create_task(it.gateway.wait_ended())
+            assert (await it.generate()).model.version == "2"
+            noticing.cancel()
+            await asyncio.gather(noticing, return_exceptions=True)
+            assert (await it.generate()).model.version == "2"
 
     asyncio.run(scene())
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import sqlite3
 import time
 import traceback
@@ -391,6 +394,17 @@ def test_a_missing_artifact_is_a_registry_error(registry: EchoRegistry, reader: 
     registry.client.set_model_version_tag("hollow", version, "archive", "archives/gone.mar")
     with pytest.raises(RegistryError, match="the archive of hollow/1 cannot be downloaded"):
         reader.fetch_archive(reader.version("hollow", version), tmp_path)
+
+
+def test_a_full_disk_is_named_as_the_reason_for_which_an_archive_cannot_be_downloaded(
+    reader: Registry, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(RegistryError, match=r"\[Errno 28\] No space left on device"):
+        reader.fetch_archive(reader.version(model, "1"), tmp_path)
 
 
 def test_a_database_that_does_not_exist_is_not_made(tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ def follower_in(folder: Path, table: RoutingTable, on_change: Callable[[], None]
         observer=SyncObserver(),
         on_change=on_change,
         last_good=state,
+        reasons=OwnedReasons(),
     )
 
 

@@ -19,6 +19,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="run-", dir="/tmp") as made:
         folder = Path(made)
         monkeypatch.setattr(tempfile, "tempdir", str(folder / "temp"))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "file" / "cache"))  # which cannot be made
+        (folder / "file").touch()
         yield folder
 
 
@@ -43,9 +45,21 @@ def test_a_path_that_is_too_long_for_sockets_is_not_used(short: Path) -> None:
     assert folder.parent == short / "temp"
 
 
+def test_before_a_temporary_folder_which_systems_clean_the_users_folder_for_caches_is_taken(
+    short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (short / "temp").mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(short / "cache"))
+    folder = make_runtime_folder(short / ("x" * 80))
+    assert folder.parent == short / "cache" / "deephypebot"
+    assert folder.parent.stat().st_mode & 0o777 == 0o700
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    monkeypatch.setenv("HOME", str(short / "home"))
+    assert make_runtime_folder(short / ("x" * 80)).parent == short / "home" / ".cache" / "deephypebot"
+
+
 def test_a_place_that_cannot_be_made_is_not_used(short: Path) -> None:
     (short / "temp").mkdir()
-    (short / "file").touch()
     assert make_runtime_folder(short / "file" / "run").parent == short / "temp"
 
 

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.workers.forecast import MEMORY_S, QuickestBatches, earliest_start
+from serving.workers.forecast import MEMORY_S, RecentBatches, earliest_start
 
 SECONDS = st.floats(0.001, 30)
 
 
-def known(*batches: tuple[int, float], now: float = 0.0) -> QuickestBatches:
-    quickest = QuickestBatches()
+def known(*batches: tuple[int, float], now: float = 0.0) -> RecentBatches:
+    quickest = RecentBatches()
     for tokens, seconds in batches:
         for _ in range(3):
             quickest.note(tokens, seconds, now)
@@ -20,7 +20,7 @@ def known(*batches: tuple[int, float], now: float = 0.0) -> QuickestBatches:
 
 
 def test_fewer_than_three_batches_of_a_size_tell_nothing() -> None:
-    quickest = QuickestBatches()
+    quickest = RecentBatches()
     for number in range(3):
         assert quickest.least_s(1000, float(number)) == 0
         quickest.note(1000, 0.5, float(number))

@@ -136,6 +136,23 @@ def test_where_nobody_waits_no_request_is_refused_however_little_time_it_has(is_
     scene(test)
 
 
+def test_a_burst_of_heavy_requests_is_accepted_as_far_as_the_workers_that_they_may_have_answer_it_in_time() -> None:
+    async def test(it: Site) -> None:
+        it.slow = 20.0  # a heavy request takes 1.2 s, more or less
+        for _ in range(6):
+            await it.ask(is_heavy=True)
+        outcomes = await asyncio.gather(
+            *(it.ask(wait_s=10.0, is_heavy=True) for _ in range(60)), return_exceptions=True
+        )
+        failures = [each.failure for each in outcomes if isinstance(each, InferenceError)]
+        started = sum(isinstance(each, float) for each in outcomes)
+        assert 7 <= started <= 9, "one of two workers, for ten seconds"
+        assert failures.count(Failure.TOO_LATE) <= 3
+        assert failures.count(Failure.QUEUE_TOO_LONG) == 60 - started - failures.count(Failure.TOO_LATE)
+
+    scene(test, workers=2, jitter=0.3)
+
+
 def test_before_any_batch_is_measured_no_request_is_refused() -> None:
     async def test(it: Site) -> None:
         async with it.queue(30):
