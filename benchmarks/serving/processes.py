@@ -22,6 +22,9 @@ from foundation.defaults import LOOPBACK
 from serving.torchserve import guard
 
 _PROGRAMS: Final = "benchmarks.serving.programs"
+_OF_THE_PROJECT: Final = ("gateway", "torchserve", "load")
+"""Programs that speak to workers and clients by whichever contract, as `serve` does; with the code of an older archive
+they would not start. The others decode, with the archive's code, as TorchServe's workers do."""
 _GRACE_S: Final = 10.0
 """Time for a server to end by itself."""
 _POLL_S: Final = 0.05
@@ -44,7 +47,7 @@ class Place:
     folder: Path
     """Folder for logs and results."""
     model: Path
-    """Folder of the unpacked archive, whose handlers package all programs use."""
+    """Folder of the unpacked archive, whose handlers package all programs that decode use."""
     threads: int
     """Threads of torch and OpenMP in every process."""
 
@@ -127,7 +130,7 @@ def running(
         process = subprocess.Popen(  # noqa: S603 - the project's programs
             command,
             cwd=folder,
-            env=environment(os.environ, place),
+            env=environment(os.environ, place, own_code=name in _OF_THE_PROJECT),
             stdin=subprocess.PIPE,
             stdout=opened,
             stderr=opened,
@@ -140,9 +143,15 @@ def running(
         program.end()
 
 
-def environment(base: Mapping[str, str], place: Place) -> dict[str, str]:
-    """Return an environment in which programs print little and the archive's code comes first on the path."""
-    path = [str(place.model), *filter(None, [base.get("PYTHONPATH")])]
+def environment(base: Mapping[str, str], place: Place, *, own_code: bool) -> dict[str, str]:
+    """Return an environment in which programs print little.
+
+    Args:
+        base: variables to begin with.
+        place: folders and threads.
+        own_code: whether the project's code is used; if not, the archive's comes first on the path.
+    """
+    path = [*([] if own_code else [str(place.model)]), *filter(None, [base.get("PYTHONPATH")])]
     threads = str(place.threads)
     return {
         **base,

@@ -40,6 +40,8 @@ class Crowd:
     patience_s: float = 0.0
     """Time after which a call is cancelled; 0 cancels none."""
     pause_s: float = 0.0
+    follows_hints: bool = False
+    """Whether a client that is refused waits for the time that the refusal names, as `serving.client` does."""
 
 
 @dataclass(kw_only=True)
@@ -53,8 +55,8 @@ class Outcome:
 
 
 def begin(crowd: Crowd) -> subprocess.Popen[bytes]:
-    """Start a crowd."""
-    command = [sys.executable, "-c", PROGRAM, json.dumps(asdict(crowd))]
+    """Start a crowd, which gives way to the service: a real one has processors of its own."""
+    command = ["nice", "-n", "10", sys.executable, "-c", PROGRAM, json.dumps(asdict(crowd))]
     return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 
@@ -86,7 +88,7 @@ async def _run(crowd: Crowd) -> Outcome:
 
     async def one(stub: Any) -> None:
         while time.monotonic() < until:
-            began = time.monotonic()
+            began, pause_s = time.monotonic(), crowd.pause_s
             call = stub.Generate(message, timeout=crowd.deadline_s)
             leaving = asyncio.get_running_loop().call_later(crowd.patience_s, call.cancel) if crowd.patience_s else None
             try:
@@ -96,14 +98,16 @@ async def _run(crowd: Crowd) -> Outcome:
                 codes[fault.code().name] += 1
                 if fault.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
                     refused_s.append(time.monotonic() - began)
-                    hints = {key for key, _ in fault.trailing_metadata() or ()}
-                    outcome.without_hint += RETRY_PUSHBACK_METADATA not in hints
+                    hint = dict(fault.trailing_metadata() or ()).get(RETRY_PUSHBACK_METADATA)
+                    outcome.without_hint += hint is None
+                    if crowd.follows_hints and hint is not None:
+                        pause_s = max(pause_s, float(hint) / 1000)
             except asyncio.CancelledError:
                 codes["left"] += 1
             finally:
                 if leaving is not None:
                     leaving.cancel()
-            await asyncio.sleep(crowd.pause_s)
+            await asyncio.sleep(pause_s)
 
     options = (("grpc.use_local_subchannel_pool", 1),)
     channels = [grpc.aio.insecure_channel(crowd.target, options=options) for _ in range(_CONNECTIONS)]

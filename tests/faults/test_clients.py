@@ -50,7 +50,9 @@ def crowd_of(house: House, **values: Any) -> Crowd:
 def test_overload(house: House, row: Row) -> None:
     few = end(begin(crowd_of(house, clients=4, seconds=6, deadline_s=10, **HEAVY)))
     with observing(house, row, kinds=(PATIENT,)) as seen:
-        outcome = end(begin(crowd_of(house, clients=300, seconds=8, deadline_s=10, pause_s=0.2, **HEAVY)))
+        outcome = end(
+            begin(crowd_of(house, clients=300, seconds=8, deadline_s=10, pause_s=0.2, follows_hints=True, **HEAVY))
+        )
         seen.heal()
         seen.note(told(outcome))
         seen.wait_normal()

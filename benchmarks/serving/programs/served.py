@@ -1,7 +1,7 @@
 """The engine as the servers other than TorchServe call it.
 
-`handlers` is imported from the unpacked archive, which comes first on the path, so all servers run the code of the
-archive.
+`handlers` is imported from the unpacked archive, which comes first on the path, so all servers decode with the code of
+the archive.
 """
 
 from __future__ import annotations
