@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # How many processes there are, and which tests stay together in one since they share what is dear to make: tests/conftest.py.
 PARALLEL = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help install demo test unit test-pool kills faults soak hosts ray coverage lint types format protos docs audit clean
+.PHONY: help install demo test unit test-pool kills faults soak hosts stores ray coverage lint types format protos docs audit clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,12 +53,16 @@ soak: $(INSTALLED) ## Ask a service 200,000 times while its version changes; mem
 	DEEPHYPEBOT_FAULTS_PAGE=docs/measurements/faults.md DEEPHYPEBOT_SOAK=$(or $(REQUESTS),200000) \
 	    $(BIN)/python -m pytest tests/faults -m soak $(ARGS)
 
-hosts: $(INSTALLED) ## Two hosts in networks of their own follow one registry: move an alias, split, pull a wire; a minute, as root
+hosts: $(INSTALLED) ## Two hosts in networks of their own serve by one registry, and train; wires pulled; 8 minutes, as root
 	$(BIN)/python -m pytest tests/hosts -m fault $(ARGS)
 
 ray: $(INSTALLED) ## Samples and a corpus on a Ray cluster of two nodes, of which one is killed; makes build/ray; two minutes
 	sh scripts/ray.sh $(VENV) build/ray
 	build/ray/bin/python -m pytest tests/ray $(ARGS)
+
+stores: $(INSTALLED) ## Train, serve, promote and judge with MLflow on PostgreSQL and an S3 store; four minutes
+	sh scripts/stores_environment.sh build/stores $(BIN)/python
+	DEEPHYPEBOT_STORES_PYTHON=$(abspath build/stores/bin/python) $(BIN)/python -m pytest tests/stores -m fault $(ARGS)
 
 experiments: $(INSTALLED) ## Simulate 1,000 experiments of each kind: false decisions, verdicts needed, versions stopped
 	$(BIN)/deephypebot bench experiments $(ARGS)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,12 +93,11 @@ def train(
 
         deephypebot train workspace/corpus --preset demo --verdicts verdicts.jsonl
 
-    Several processes can train the CVAE data-parallel, one per GPU or a few on the CPU:
+    Several processes can train the CVAE data-parallel, one per GPU or a few on the CPU, on one host or several:
 
         torchrun --nproc-per-node 2 -m deephypebot train workspace/corpus --device cuda
     """
     from rich.console import Console
-    from rich.markup import escape
 
     from training.console import stage_bars
     from training.corpus import load_corpus
@@ -109,7 +109,7 @@ def train(
     from training.pipeline.messages import announcement, notes, pages, result, stopped, warnings
     from training.pipeline.plan import TrainPlan
     from training.pipeline.training import Training
-    from training.pipeline.worker_rank import run_worker_rank
+    from training.pipeline.worker_rank import run_worker_rank, shared_facts
     from training.presets import preset as find_preset
     from training.signals import raise_on_sigterm
     from training.verdicts.rows import read_verdicts
@@ -118,8 +118,12 @@ def train(
     # `mlflow run` passes an empty string for a parameter that is not given.
     chosen = find_preset(preset).with_overrides([each for each in (*(settings or []), seed_setting) if each])
     address = tracking_address(tracking, tracking_uri, workspace)
-    with raise_on_sigterm(), init_process_group(device) as (process_group, own_device):
-        console = Console(quiet=not process_group.is_main)
+    console = Console(quiet=os.environ.get("RANK", "0") != "0")
+
+    def tell(line: str) -> None:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+    with raise_on_sigterm(), init_process_group(device, tell) as (process_group, own_device):
         plan = TrainPlan(
             workspace=workspace,
             model_store=model_store,
@@ -129,16 +133,15 @@ def train(
             process_group=process_group,
             champion=champion,
             resume=resume,
-            verdicts=read_verdicts(verdicts) if verdicts else None,
+            # Rank 0 alone learns from them, and signs; other hosts need neither file.
+            verdicts=read_verdicts(verdicts) if verdicts and process_group.is_main else None,
             verdicts_weight=verdicts_weight,
-            signing_key=read_signing_key(signing_key),
+            signing_key=read_signing_key(signing_key) if process_group.is_main else None,
         )
-
-        def tell(line: str) -> None:
-            console.print(line, soft_wrap=True, markup=False, highlight=False)
 
         with console.status("reading the corpus"):
             loaded = load_corpus(corpus)
+        process_group.agree(shared_facts(loaded, chosen, plan))
         if not process_group.is_main:
             run_worker_rank(loaded, chosen, plan)
             return
@@ -160,19 +163,29 @@ def train(
                     raise
     where = ["--workspace", workspace] if workspace != Path("workspace") else []
     promote = ["--tracking-uri", redacted(tracking_uri)] if tracking_uri else where
-    _show(console, report, [f"archives are in {model_store}", *notes(report)])
-    for warning in warnings(report, len(loaded.genre_table), promote):
-        console.print(f"[bold yellow]warning:[/] {escape(warning)}", soft_wrap=True, highlight=False)
-    for line in pages(tracker.uri, tracker.runs_page()):
-        tell(line)
+    _show(
+        console,
+        report,
+        [f"archives are in {model_store}", *notes(report)],
+        warnings=warnings(report, len(loaded.genre_table), promote),
+        pages=pages(tracker.uri, tracker.runs_page()),
+    )
     if json_path is not None:
         write_json(json_path, result(report))
 
 
-def _show(console: Console, report: TrainReport, lines: Sequence[str]) -> None:
+def _show(
+    console: Console, report: TrainReport, lines: Sequence[str], *, warnings: Iterable[str], pages: Iterable[str]
+) -> None:
+    from rich.markup import escape
+
     from foundation.terminal import show
     from training.pipeline.tables import stages_table, versions_table
 
     show(stages_table(report.stages), versions_table(report), console=console)
     for line in lines:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    for warning in warnings:
+        console.print(f"[bold yellow]warning:[/] {escape(warning)}", soft_wrap=True, highlight=False)
+    for line in pages:
         console.print(line, soft_wrap=True, markup=False, highlight=False)

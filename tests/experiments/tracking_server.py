@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import URLError
 
@@ -25,8 +25,13 @@ def _is_healthy(address: str) -> bool:
 
 
 @contextmanager
-def tracking_server(workspace: Path, port: int, *, host: str = "127.0.0.1") -> Iterator[str]:
-    """Serve the database and the artifacts of a folder that is called workspace; yields the address."""
+def tracking_server(
+    workspace: Path, port: int, *, host: str = "127.0.0.1", python: str = sys.executable, **variables: str
+) -> Iterator[str]:
+    """Serve the database and the artifacts of a folder that is called workspace; yields the address.
+
+    Further variables of the environment may name other stores, for which another interpreter has the packages.
+    """
     assert workspace.name == "workspace", "the settings name it so"
     lines = SETTINGS.read_text(encoding="utf-8").splitlines()
     settings = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
@@ -35,10 +40,11 @@ def tracking_server(workspace: Path, port: int, *, host: str = "127.0.0.1") -> I
         "MLFLOW_PORT": str(port),
         "MLFLOW_WORKERS": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        **variables,
     }
     with (workspace.parent / "server.log").open("ab") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server"],
+            [python, "-m", "mlflow", "server"],
             env={**os.environ, **settings},
             cwd=workspace.parent,
             stdout=log,
@@ -50,5 +56,6 @@ def tracking_server(workspace: Path, port: int, *, host: str = "127.0.0.1") -> I
             assert child.poll() is None, (workspace.parent / "server.log").read_text()
             yield f"http://{host}:{port}"
         finally:
-            os.killpg(child.pid, 9)
+            with suppress(ProcessLookupError):  # it has ended by itself
+                os.killpg(child.pid, 9)
             child.wait()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -63,17 +62,6 @@ class Site:
         with CommentaryClient(target, model=MODEL) as client:
             (model,) = client.describe(MODEL)
         return model
-
-
-@pytest.fixture
-def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Return what shows a line to who runs the tests."""
-
-    def show(line: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n{line}\n")
-
-    return show
 
 
 @pytest.fixture(scope="module")

@@ -45,8 +45,12 @@ class SampleCorpus:
 
 @pytest.fixture(scope="session")
 def sample_corpus(tmp_path_factory: pytest.TempPathFactory) -> SampleCorpus:
+    return make_sample_corpus(tmp_path_factory.mktemp("sample_corpus"))
+
+
+def make_sample_corpus(folder: Path) -> SampleCorpus:
+    """Build a corpus of invented posts below a folder."""
     world = make_sample(seed=3, num_posts=700)
-    folder = tmp_path_factory.mktemp("sample_corpus")
     write_sample(world, folder)
     settings = CorpusSettings(min_posts_per_genre=20)
     build_corpus([folder / POSTS_FILE], folder / "corpus", catalog=folder / CATALOG_FILE, settings=settings)

@@ -7,7 +7,7 @@ summed over all processes, so the result does not depend on their number, apart 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,29 +16,20 @@ from typing import Any, Final
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
-from training.errors import RankLostError, SettingError
+from training.cvae.meeting import Meeting, choose_interface, lost_ranks_reported
+from training.errors import SettingError
 
-_TIMEOUT: Final = timedelta(days=1)
-"""Maximum time a process waits for the others, long because they wait while rank 0 fits topics and writes files."""
-
-
-@contextmanager
-def _lost_ranks_reported() -> Iterator[None]:
-    """Turn the backend's error about a lost process into one that says how to continue."""
-    try:
-        yield
-    except RuntimeError as cause:  # gloo raises plain RuntimeError, and torch's errors are subclasses of it
-        reason = str(cause).partition("\n")[0]
-        raise RankLostError(
-            f"another process of this training has ended ({reason}); see its output for the cause. Start all processes "
-            "again: they continue from the last checkpoint"
-        ) from cause
+EXCHANGE_TIMEOUT: Final = timedelta(minutes=5)
+"""Maximum time of an exchange. A process is late for one while rank 0 writes a checkpoint, or because its host is gone;
+what takes rank 0 longer is announced, see `training.cvae.meeting`."""
 
 
 def _all_reduce_in_place(tensor: Tensor) -> Tensor:
     """Sum a tensor over processes, in place."""
-    with _lost_ranks_reported():
+    with lost_ranks_reported():
         dist.all_reduce(tensor)
     return tensor
 
@@ -63,6 +54,7 @@ class ProcessGroup:
 
     rank: int = 0
     world_size: int = 1
+    meeting: Meeting | None = None
 
     @property
     def is_main(self) -> bool:
@@ -95,34 +87,53 @@ class ProcessGroup:
 
     def broadcast(self, value: float) -> float:
         """Return rank 0's value, for decisions that must be the same in every process."""
-        return float(self.broadcast_object(value))
+        return float(self._broadcast(value))
 
     def broadcast_object(self, content: Any) -> Any:
-        """Return rank 0's object; those of other ranks are ignored."""
+        """Return rank 0's object, whenever it has one; those of other ranks are ignored."""
+        if self.meeting is not None:
+            self.meeting.announce()
+        return self._broadcast(content)
+
+    def _broadcast(self, content: Any) -> Any:
         if self.world_size == 1:
             return content
         box = [content if self.is_main else None]
-        with _lost_ranks_reported():
+        with lost_ranks_reported():
             dist.broadcast_object_list(box)
         return box[0]
+
+    def agree(self, facts: Mapping[str, Any]) -> None:
+        """Check that all processes were started with the same facts, before any of them works.
+
+        Raises:
+            SettingError: they were not; every process raises it.
+            RankLostError: another process ended before it could say.
+        """
+        if self.meeting is not None:
+            self.meeting.agree(facts)
 
 
 SINGLE_PROCESS: Final = ProcessGroup()
 
 
 @contextmanager
-def init_process_group(device: str) -> Iterator[tuple[ProcessGroup, str]]:
+def init_process_group(
+    device: str, waiting: Callable[[str], None] = lambda _: None
+) -> Iterator[tuple[ProcessGroup, str]]:
     """Join the process group that `torchrun` describes in the environment, if any, and leave it after the block.
 
     Args:
         device: `cpu`, or `cuda`, where every process takes the GPU of its local rank.
+        waiting: called with a line for the user while other processes have not started yet.
 
     Yields:
         The process group, and this process's device.
 
     Raises:
-        SettingError: the device names a single GPU, but there are several processes.
-        RankLostError: another process ended; raised by any exchange within the block.
+        SettingError: the device names a single GPU, but there are several processes; or the first host's address is
+            one that others cannot reach.
+        RankLostError: another process did not start, or ended; raised by any exchange within the block.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield SINGLE_PROCESS, device
@@ -133,8 +144,23 @@ def init_process_group(device: str) -> Iterator[tuple[ProcessGroup, str]]:
     if on_gpu:
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if on_gpu else "gloo", timeout=_TIMEOUT)
+    choose_interface()
+    with lost_ranks_reported():
+        store, rank, world_size = next(rendezvous("env://", timeout=EXCHANGE_TIMEOUT))
+    meeting = Meeting(store=PrefixStore("deephypebot", store), rank=rank, world_size=world_size)
+    meeting.join(waiting)
+    with lost_ranks_reported():
+        dist.init_process_group(
+            "nccl" if on_gpu else "gloo",
+            store=PrefixStore("exchanges", store),
+            rank=rank,
+            world_size=world_size,
+            timeout=EXCHANGE_TIMEOUT,
+        )
     try:
-        yield ProcessGroup(rank=dist.get_rank(), world_size=dist.get_world_size()), device
+        yield ProcessGroup(rank=rank, world_size=world_size, meeting=meeting), device
+    except BaseException as fault:
+        meeting.tell_failure(fault)
+        raise
     finally:
         dist.destroy_process_group()

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from foundation.version import project_version
 from handlers.model.vocabulary import Vocabulary
 from training.corpus import Corpus
 from training.cvae.batches import EncodedSentences
@@ -10,6 +17,28 @@ from training.pipeline.plan import TrainPlan
 from training.progress import silent
 from training.settings import TrainSettings
 from training.tracking.port import NullTracker
+
+
+def shared_facts(corpus: Corpus, settings: TrainSettings, plan: TrainPlan) -> dict[str, Any]:
+    """Return what has to be the same in all processes of a training, so that their shards belong to one batch."""
+    cvae = {name: str(value) for name, value in settings.flat("cvae").items() if name != "preset"}
+    return {
+        "deephypebot": project_version(),
+        "code": _steps_code(),
+        "torch": torch.__version__,
+        "corpus": corpus.content_hash,
+        **cvae,
+        "device": plan.device.partition(":")[0],
+        "bf16": plan.bf16,
+        "budget": plan.budget_s,
+    }
+
+
+def _steps_code() -> str:
+    """Return the SHA-256 of the code that takes the steps; checkouts of many commits have the same release."""
+    folder = Path(__file__).parents[1] / "cvae"
+    code = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
+    return hashlib.sha256(code).hexdigest()
 
 
 def run_worker_rank(corpus: Corpus, settings: TrainSettings, plan: TrainPlan) -> None:
