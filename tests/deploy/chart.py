@@ -57,7 +57,7 @@ EVERYTHING: Values = {
     },
     "loadtest": {"enabled": True, "tokenSecret": "loadtest-token", "extraArgs": ["--shape=spike"]},
     "monitoring": {"enabled": True, "labels": {"release": "prometheus"}},
-    "tracing": {"endpoint": "http://collector.tracing:4318"},
+    "tracing": {"endpoint": "http://collector.tracing:4318", "events": False},
     "networkPolicy": {
         "gatewayClients": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shops"}}}],
         "gatewayEgress": [{"ports": [{"port": 4318}]}],

@@ -192,7 +192,9 @@ def test_every_variable_exists(case: list[Manifest]) -> None:
         assert len(named) == len(set(named)), "a variable stands there twice"
         if each["name"] != "mlflow":
             options = {one.envvar for one in options_of(each["args"])} if "command" not in each else set()
-            assert set(named) - {"HOME", "OTEL_EXPORTER_OTLP_ENDPOINT"} <= settings | options, each["name"]
+            assert set(named) - {"HOME", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_LOGS_EXPORTER"} <= settings | options, (
+                each["name"]
+            )
 
 
 def source(module: str) -> str:
