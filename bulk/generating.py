@@ -44,7 +44,7 @@ class Run:
     seconds: float
     """Time of this run."""
     process_seconds: float
-    """Time that its processes took for the songs, all of them together, without loading the model."""
+    """Processor time of its processes, all of them together, without loading the model."""
 
     @property
     def songs_per_second(self) -> float:
@@ -53,7 +53,7 @@ class Run:
 
     @property
     def core_hours_per_million(self) -> float:
-        """Hours of one core for a million songs, without loading the model."""
+        """Hours of one core for a million songs, by processor time, without loading the model."""
         done = self.songs - self.songs_before
         return self.process_seconds / done * _MILLION / _HOUR_S if done else 0.0
 

@@ -43,7 +43,7 @@ class Size:
     """Time of the command, starting its processes included."""
     songs_per_second: float
     core_hours_per_million: float
-    """Hours of one core for a million songs, without loading the model."""
+    """Hours of one core for a million songs, by processor time, without loading the model."""
     parent_mib: float
     """Most memory that the command's own process had."""
     process_mib: float
@@ -59,7 +59,7 @@ class BulkFigures:
     workers: int
     sizes: tuple[Size, ...]
     linear: float
-    """Cost of a song in the largest file, divided by that in the smallest, in time of the processes: 1 is linear."""
+    """Cost of a song in the largest file, divided by that in the smallest, in processor time: 1 is linear."""
     gateway_songs_per_second: float
     vs_gateway: float
     """Songs a second of the largest file, divided by the gateway's."""
