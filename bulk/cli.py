@@ -116,6 +116,7 @@ def generate_many(
     from bulk.generating import generate_many as run
     from bulk.models import find_model
     from bulk.songs import unused_columns
+    from foundation.locked_folders import locked_folder
     from foundation.parallel.choosing import choose_engine
     from foundation.processors import num_processors
     from handlers.contract import REQUEST_FIELDS
@@ -128,12 +129,12 @@ def generate_many(
     if unused := unused_columns(songs):
         _note(errors, f"{songs}: {', '.join(unused)} not read; read are id, genres, artist, title and seed")
     with (
-        tempfile.TemporaryDirectory(prefix="deephypebot-bulk-") as folder,
+        locked_folder(Path(tempfile.gettempdir()), "deephypebot-bulk-") as folder,
         errors.status("looking at the model") as told,
     ):
         chosen = find_model(
             model,
-            Path(folder),
+            folder,
             registry=lambda: open_registry(workspace, tracking_uri),
             model_store=model_store,
             trusted_keys=trusted_keys,
