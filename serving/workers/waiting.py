@@ -190,7 +190,7 @@ class Queue:
         ends = self._ends(self.sent, now)
         idle = [now] * (workers - len(ends))
         number = self._batches(ahead, tokens)
-        each_s = self.recent.least_s(ahead[1] // (number + 1), now)
+        each_s = self.recent.least_s(self._tokens_of_full(ahead, number), now)
         in_host = [self.recent.least_s(each.tokens, now) for each in self.sent if each.began is None]
         return earliest_start([*ends, *idle], [*in_host, *([each_s] * number)], now)
 
@@ -206,6 +206,18 @@ class Queue:
     def _ends(self, sent: Iterable[Batch], now: float) -> list[float]:
         """Return the earliest ends of the batches that workers have."""
         return [each.began + self.recent.least_s(each.tokens, now) for each in sent if each.began is not None]
+
+    def _tokens_of_full(self, ahead: tuple[int, int], batches: int) -> int:
+        """Return the tokens of each batch before that of a new light request: all but the new one's are full.
+
+        Args:
+            ahead: number and tokens of the requests that go before it.
+            batches: number of those batches.
+        """
+        number, tokens = ahead
+        # The last of the requests may be in the batch of the new one.
+        full = max(number / self.limits.max_requests, tokens / self.limits.max_tokens, batches, 1)
+        return int(tokens / full)
 
     def _batches(self, ahead: tuple[int, int], tokens: int) -> int:
         """Return the least number of batches that hold the light requests before a new one, without its own."""

@@ -163,6 +163,19 @@ def test_before_any_batch_is_measured_no_request_is_refused() -> None:
     scene(test)
 
 
+def test_a_batch_before_ones_own_counts_as_full_though_few_are_in_the_last_one() -> None:
+    async def test(it: Site) -> None:
+        await it.learn()
+        async with it.queue(24):  # 8 with the worker, 8 in its host, 8 here: the new one is alone in its batch
+            waited = await it.ask()
+        async with it.queue(24):
+            with pytest.raises(InferenceError) as caught:
+                await it.ask(wait_s=waited - 0.01)
+        assert caught.value.failure is Failure.QUEUE_TOO_LONG
+
+    scene(test)
+
+
 def test_those_that_have_left_are_in_nobodys_way() -> None:
     async def test(it: Site) -> None:
         await it.learn()
@@ -182,11 +195,12 @@ def test_where_most_leave_before_their_turn_the_queue_is_taken_to_be_as_much_sho
                 for each in leavers:
                     each.cancel()
         async with it.queue(16), it.queue(24) as leavers:
-            asked = asyncio.create_task(it.ask(wait_s=0.5))
+            # All 40 would take 0.65 s, the two thirds of those that wait 0.52 s.
+            asked = asyncio.create_task(it.ask(wait_s=0.58))
             await asyncio.sleep(0.001)
             for each in leavers:
                 each.cancel()
-            assert await asked < 0.5
+            assert await asked < 0.58
 
     scene(test)
 
