@@ -67,7 +67,7 @@ class LexiconTables:
     @property
     def widest(self) -> int:
         """Maximum number of edges of a node."""
-        return int(np.diff(self.first_edge_J).max(initial=0))
+        return int(np.diff(self.first_edge_J).max(initial=1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ import importlib.metadata
 import importlib.util
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ OFF_VARIABLE: Final = "DEEPHYPEBOT_COMPILED"
 """Variable of the environment that, set to 0, has torch decode although numba is there."""
 _DIGITS: Final = 16
 _LOCK: Final = "lock"
+_SCIPY: Final = "scipy"
 _OPTIONS: Final = {"nogil": True, "error_model": "numpy"}
 
 
@@ -124,6 +126,19 @@ def one_compiles() -> Iterator[None]:
     if folder is None:
         yield
         return
-    with (folder / _LOCK).open("w") as file:
+    with (folder / _LOCK).open("w") as file, _without_scipy():
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def _without_scipy() -> Iterator[None]:
+    """Hide SciPy, unless it is imported: numba looks for its BLAS, which no kernel uses, and 14 MB would stay."""
+    if _SCIPY in sys.modules:
+        yield
+        return
+    sys.modules[_SCIPY] = None  # type: ignore[assignment] # so says the import system that there is no such module
+    try:
+        yield
+    finally:
+        del sys.modules[_SCIPY]

@@ -26,6 +26,7 @@ from handlers.decoding.gpu.memory import TOKENS_PER_SLOT, Memory, PaddedSizes
 from handlers.decoding.gpu.steps import BLOCK, DTYPES, STEPS, Steps, on_device
 from handlers.decoding.gpu.tables import Tables
 from handlers.decoding.matmul import Precision
+from handlers.decoding.rule_tables import RuleTables
 from handlers.decoding.sequences import DecodedSequence, SequenceSpec
 from handlers.model.lexicon import Lexicon
 
@@ -92,7 +93,8 @@ class GpuDecoder:
         self._word_repeats, self._slots, self._device = word_repeats, slots, device
         self._memory = Memory(sizes, DTYPES[precision], device, has_lexicon=lexicon is not None)
         words = None if lexicon is None else LexiconWords(lexicon, sizes.outputs, torch.device("cpu"))
-        tables = Tables(grammar, word_repeats, sizes.outputs, device, lexicon_words=words, name_repeats=name_repeats)
+        rules = RuleTables.of(grammar, word_repeats, lexicon_words=words, name_repeats=name_repeats)
+        tables = Tables(rules, sizes.outputs, device)
         self._steps = Steps(folded, tables, self._memory, precision)
 
     def uniforms(self, seeds: Sequence[int], count: int) -> Tensor:
