@@ -35,7 +35,7 @@ unit: $(INSTALLED) ## Only the quick tests
 test-pool: $(INSTALLED) ## Both worker hosts by one suite, and the tests of services with the pool in TorchServe's place; ten minutes
 	$(BIN)/python -m pytest tests/serving/hosts tests/serving/pool $(ARGS)
 	DEEPHYPEBOT_WORKER_HOST=pool $(BIN)/python -m pytest -m "integration and not torchserve and not pool and not alone and not fault" \
-	    tests/serving --ignore=tests/serving/torchserve --ignore=tests/serving/hosts --ignore=tests/serving/pool $(ARGS)
+	    tests/serving --ignore=tests/serving/torchserve --ignore=tests/serving/gateway --ignore=tests/serving/hosts --ignore=tests/serving/pool $(ARGS)
 
 coverage: $(INSTALLED) ## Which lines the tests reach, without integration tests; writes build/coverage/index.html
 	$(PARALLEL) -m "not integration and not fault" --cov --cov-report=term:skip-covered --cov-report=html:build/coverage $(ARGS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from typing_extensions import override
@@ -61,6 +60,8 @@ class Pool(WorkerHost):
                 parent = settings.log_dir / _RUN
                 parent.mkdir(exist_ok=True)
                 scratch = stack.enter_context(locked_folder(parent.resolve(), _PREFIX))
+                temporary = scratch / "tmp"
+                temporary.mkdir()
                 log = WorkersLog(settings.log_dir)
                 stack.callback(log.close)
             except OSError as cause:
@@ -69,10 +70,11 @@ class Pool(WorkerHost):
             url = stack.enter_context(metrics_page(metrics.registry, settings.metrics_port))
             shared = Surroundings(
                 threads_file=scratch / "threads",
-                temporary=Path(scratch),
+                temporary=temporary,
                 log=log,
                 metrics=metrics,
                 stop_grace_s=settings.stop_grace_s,
+                is_confined=settings.is_confined,
             )
             self._running = RunningPool(settings, shared=shared, scratch=scratch, metrics_url=url)
             self._stack = stack.pop_all()

@@ -27,6 +27,9 @@ from serving.pool.metrics import PoolMetrics
 from serving.workers.environment import without_secrets
 
 _READ_LIMIT: Final = 2**20
+_SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 - where shared memory is on Linux
+_KERNELS_VARIABLE: Final = "TRITON_CACHE_DIR"
+"""Variable with the folder in which compiled GPU kernels are kept; by default the workers of a pool share one."""
 
 
 class WorkerLostError(Exception):
@@ -47,6 +50,15 @@ class Surroundings:
     log: WorkersLog
     metrics: PoolMetrics
     stop_grace_s: float
+    is_confined: bool = True
+    """Whether workers may change nothing outside of the folder above (`serving.workers.confinement`)."""
+
+    @property
+    def writable(self) -> list[str] | None:
+        """Folders in which workers may write; None for wherever their user may."""
+        if not self.is_confined:
+            return None
+        return [str(self.temporary), _SHARED_MEMORY, os.environ.get(_KERNELS_VARIABLE) or str(self.temporary)]
 
     def environment(self) -> dict[str, str]:
         """Return the variables of a worker."""
@@ -56,6 +68,7 @@ class Surroundings:
             **without_secrets(os.environ),
             "PYTHONUNBUFFERED": "1",
             "TMPDIR": str(self.temporary),
+            _KERNELS_VARIABLE: os.environ.get(_KERNELS_VARIABLE) or str(self.temporary / "triton"),
             THREADS_FILE_VARIABLE: str(self.threads_file),
         }
 
@@ -126,6 +139,7 @@ class WorkerProcess:
             "config": archive.config,
             "batch_size": archive.batch_size,
             "index": index,
+            "writable": self._shared.writable,
             "metrics": self._shared.metrics.names,
         }
         place = f"its traceback is in {WORKERS_LOG}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import compileall
 import json
 import time
 from collections.abc import Mapping
@@ -126,6 +127,8 @@ class RunningPool(RunningHost):
         archive = await in_thread(
             lambda: ArchiveFolder.read(source, model_store=self._settings.model_store, scratch=self._scratch)
         )
+        # Confined workers cannot keep bytecode themselves, and each would compile all of it again.
+        await in_thread(lambda: compileall.compile_dir(archive.folder, quiet=2))
         held = PooledVersion(name, model, archive, self._shared, backoff_s=self._settings.restart_backoff_s)
         self._versions[model, version] = held
         try:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib
+import importlib.util
 import inspect
 import json
 import os
@@ -53,6 +53,7 @@ def main(descriptor: int, parent: int) -> int:
             return 0
         order = loading[0]
         try:
+            _confine(order["writable"])
             worker = _Worker(order)
         except BaseException as fault:  # noqa: BLE001 - whatever the archive's code raises is the reason
             traceback.print_exc()
@@ -127,6 +128,20 @@ def _die_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it has ended before that
         os._exit(1)
+
+
+def _confine(writable: Sequence[str] | None) -> None:
+    """Let this process write into these folders alone, and reach no other process; None lets it do all."""
+    if writable is None:
+        return
+    path = Path(__file__).parents[1] / "workers" / "confinement.py"
+    spec = importlib.util.spec_from_file_location("_confinement", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} cannot be loaded")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not module.confine(writable):
+        sys.stderr.write("this kernel has no Landlock that keeps files: the worker is not confined\n")
 
 
 class _Metric:

@@ -95,10 +95,9 @@ def test_two_versions_are_asked_apart_and_one_is_removed_while_it_answers(hosted
         lost = asyncio.create_task(refused(other, artist="sleep 20"))
         await asyncio.sleep(0.5)
         await hosted.running.unregister(MODEL, OTHER)
-        # TorchServe drops what it has without a word, which the gateway's own limit ends.
-        silent = hosted.kind is WorkerHostKind.TORCHSERVE
-        code = grpc.StatusCode.DEADLINE_EXCEEDED if silent else grpc.StatusCode.UNAVAILABLE
-        assert (await asyncio.wait_for(lost, 10)).code is code
+        # TorchServe often drops what it has without a word, which the gateway's own limit ends.
+        silent = {grpc.StatusCode.DEADLINE_EXCEEDED} if hosted.kind is WorkerHostKind.TORCHSERVE else set()
+        assert (await asyncio.wait_for(lost, 10)).code in {grpc.StatusCode.UNAVAILABLE, *silent}
         assert (await refused(other)).code is grpc.StatusCode.UNAVAILABLE
         await until(lambda: not psutil.pid_exists(worker.pid))
         await hosted.running.unregister(MODEL, OTHER)  # it is ignored

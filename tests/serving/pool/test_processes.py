@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -22,6 +23,7 @@ from serving.pool.repairs import HOPELESS_STARTS
 from serving.pool.running import RunningPool
 from serving.pool.settings import PoolSettings
 from serving.pool.worker import LENGTHS, pack_frame
+from serving.workers.confinement import version
 from serving.workers.faults import Failure, InferenceError
 from serving.workers.host import Repair
 from tests.serving.loopback_gateway import until
@@ -210,3 +212,57 @@ def test_a_pool_without_a_folder_or_port_says_what_to_change(tmp_path: Path) -> 
         with pytest.raises(WorkerHostError, match=rf"port {port} .*in use.*--metrics-port"):
             asyncio.run(Pool(settings, on_down=lambda: None).start())
     assert list((tmp_path / "logs" / "run").iterdir()) == []
+
+
+NOSY = """
+import json, os, signal, socket
+from pathlib import Path
+TRIED = json.loads({tried!r})
+def _try(call):
+    try:
+        call()
+    except OSError as fault:
+        return type(fault).__name__
+    return "done"
+class Handler:
+    def initialize(self, context): pass
+    def handle(self, rows, context):
+        parent = os.getppid()
+        own = Path(os.environ["TMPDIR"], "own")
+        return [json.dumps({{
+            "own": _try(lambda: own.write_text("x") and own.unlink()),
+            "archive": _try(lambda: Path(TRIED["archive"]).write_bytes(b"x")),
+            "remove": _try(lambda: Path(TRIED["archive"]).unlink()),
+            "truncate": _try(lambda: os.truncate(TRIED["archive"], 0)),
+            "registry": _try(lambda: Path(TRIED["folder"], "new").write_text("x")),
+            "code": _try(lambda: Path("echo_handler.py").write_text("x")),
+            "signal": _try(lambda: os.kill(parent, 0)),
+            "environment": _try(lambda: Path(f"/proc/{{parent}}/environ").read_bytes()),
+            "tcp": _try(lambda: socket.create_connection(("127.0.0.1", TRIED["port"]), 5).close()),
+            "started": _try(lambda: os.system(f"rm -f {{TRIED['archive']}}")),
+        }})]
+"""
+
+
+@pytest.mark.skipif(version() < 6, reason="this kernel's Landlock keeps signals and TCP from nobody")
+def test_the_code_of_an_archive_can_change_nothing_of_the_service_and_reaches_none_of_its_processes(
+    pooled: Pooled, tmp_path: Path
+) -> None:
+    archive = tmp_path / "other.mar"
+    archive.write_bytes(b"an archive")
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        door.listen()
+        tried = {"archive": str(archive), "folder": str(tmp_path), "port": door.getsockname()[1]}
+        replaced(tmp_path / "pooled_1.mar", NOSY.format(tried=json.dumps(tried)))
+
+        async def scene() -> dict[str, str]:
+            async with pooled() as running:
+                await register(running)
+                return dict(json.loads(await running.inference.predict({"data": b"{}"}, **RAW, timeout_s=20)))
+
+        found = asyncio.run(asyncio.wait_for(scene(), 60))
+    assert found.pop("own") == "done"
+    assert found.pop("started") == "done"  # which is refused likewise, as the archive shows
+    assert set(found.values()) == {"PermissionError"}, found
+    assert archive.read_bytes() == b"an archive"

@@ -1,0 +1,115 @@
+"""Confinement of a process that runs the code of archives, by Linux's Landlock, which needs no rights.
+
+A confined process, and all that it starts, can neither change a file outside the folders that it is given, nor signal
+or trace a process outside, which hides their memory and environment, nor open a TCP connection or port. Where it is
+root's, it has none of root's capabilities. It reads what its user reads. Older kernels do less of this, others nothing:
+`confine` tells.
+
+The module needs the standard library alone: programs load it by its path, before the code of an archive.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterable
+
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+"""Numbers of the system calls, which all architectures share."""
+_VERSION_FLAG = 1
+_PATH_BENEATH = 1
+_PR_SET_NO_NEW_PRIVS = 38
+_CAPABILITIES = 0x20080522
+
+_WRITE_FILE, _REMOVE_DIR, _REMOVE_FILE = 1 << 1, 1 << 4, 1 << 5
+_MAKE = sum(1 << bit for bit in range(6, 13))
+"""To make devices, folders, files, sockets, pipes and links."""
+_REFER, _TRUNCATE = 1 << 13, 1 << 14
+_TCP = 1 << 0 | 1 << 1
+"""To bind and to connect."""
+_SCOPES = 1 << 0 | 1 << 1
+"""Abstract Unix sockets and signals."""
+_RULES_SINCE, _TCP_SINCE, _SCOPES_SINCE = 3, 4, 6
+"""Versions of Landlock's interface: of truncation, of TCP, and of scopes (Linux 6.2, 6.7, 6.12)."""
+
+
+class _Ruleset(ctypes.Structure):
+    _fields_ = (("fs", ctypes.c_uint64), ("net", ctypes.c_uint64), ("scoped", ctypes.c_uint64))
+
+
+class _Head(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _Capabilities(ctypes.Structure):
+    """Effective, permitted and inheritable ones, in two halves; none of them."""
+
+    _fields_ = (("halves", ctypes.c_uint32 * 6),)
+
+
+class _Beneath(ctypes.Structure):
+    _pack_ = 1
+    _fields_ = (("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32))
+
+
+def version() -> int:
+    """Return the version of the kernel's interface; 0 where there is none that keeps files."""
+    if sys.platform != "linux":
+        return 0
+    found = int(ctypes.CDLL(None).syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG))
+    return found if found >= _RULES_SINCE else 0
+
+
+def confine(writable: Iterable[str], *, devices: Iterable[str] = ("/dev",)) -> int:
+    """Confine this process from now on; call it while it has one thread.
+
+    Args:
+        writable: folders in which it may make, change and remove files; those that do not exist are left out.
+        devices: folders of devices to which it may write, but in which it may make none.
+
+    Returns:
+        The version of the kernel's interface; 0 if the process is not confined, since the kernel cannot.
+
+    Raises:
+        OSError: the kernel refuses what it offers.
+    """
+    offered = version()
+    if not offered:
+        return 0
+    libc = ctypes.CDLL(None, use_errno=True)
+    every = _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE | _REFER | _TRUNCATE
+    rules = _Ruleset(
+        fs=every, net=_TCP if offered >= _TCP_SINCE else 0, scoped=_SCOPES if offered >= _SCOPES_SINCE else 0
+    )
+    size = 24 if offered >= _SCOPES_SINCE else 16 if offered >= _TCP_SINCE else 8
+    ruleset = _checked(libc.syscall(_CREATE_RULESET, ctypes.byref(rules), size, 0))
+    try:
+        for folders, allowed in ((writable, every), (devices, _WRITE_FILE | _TRUNCATE)):
+            for folder in folders:
+                _allow(libc, ruleset, folder, allowed)
+        _checked(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        _checked(libc.syscall(_RESTRICT_SELF, ruleset, 0))
+        # With root's, the environment of every process could be read.
+        _checked(libc.capset(ctypes.byref(_Head(version=_CAPABILITIES)), ctypes.byref(_Capabilities())))
+    finally:
+        os.close(ruleset)
+    return offered
+
+
+def _allow(libc: ctypes.CDLL, ruleset: int, folder: str, allowed: int) -> None:
+    try:
+        parent = os.open(folder, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        rule = _Beneath(allowed=allowed, parent=parent)
+        _checked(libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, ctypes.byref(rule), 0))
+    finally:
+        os.close(parent)
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
