@@ -2,8 +2,8 @@
 
 A confined process, and all that it starts, can neither change a file outside the folders that it is given, nor signal
 or trace a process outside, which hides their memory and environment, nor open a TCP connection or port. Where it is
-root's, it has none of root's capabilities. It reads what its user reads. Older kernels do less of this, others nothing:
-`confine` tells.
+root's, it has no capability but to read files. It reads what its
+user reads. Older kernels do less of this, others nothing: `confine` tells.
 
 The module needs the standard library alone: programs load it by its path, before the code of an archive.
 """
@@ -21,6 +21,7 @@ _VERSION_FLAG = 1
 _PATH_BENEATH = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _CAPABILITIES = 0x20080522
+_DAC_READ_SEARCH = 1 << 2
 
 _WRITE_FILE, _REMOVE_DIR, _REMOVE_FILE = 1 << 1, 1 << 4, 1 << 5
 _MAKE = sum(1 << bit for bit in range(6, 13))
@@ -43,9 +44,9 @@ class _Head(ctypes.Structure):
 
 
 class _Capabilities(ctypes.Structure):
-    """Effective, permitted and inheritable ones, in two halves; none of them."""
+    """The effective, permitted and inheritable ones, the first 32 of each and then the others."""
 
-    _fields_ = (("halves", ctypes.c_uint32 * 6),)
+    _fields_ = (("sets", ctypes.c_uint32 * 6),)
 
 
 class _Beneath(ctypes.Structure):
@@ -90,11 +91,23 @@ def confine(writable: Iterable[str], *, devices: Iterable[str] = ("/dev",)) -> i
                 _allow(libc, ruleset, folder, allowed)
         _checked(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         _checked(libc.syscall(_RESTRICT_SELF, ruleset, 0))
-        # With root's, the environment of every process could be read.
-        _checked(libc.capset(ctypes.byref(_Head(version=_CAPABILITIES)), ctypes.byref(_Capabilities())))
+        _drop_capabilities(libc)
     finally:
         os.close(ruleset)
     return offered
+
+
+def _drop_capabilities(libc: ctypes.CDLL) -> None:
+    """Give root's capabilities up, with which the environment of every process could be read, but that to read files.
+
+    In a container, root may serve from folders that belong to another user.
+    """
+    head, held = _Head(version=_CAPABILITIES), _Capabilities()
+    _checked(libc.capget(ctypes.byref(head), ctypes.byref(held)))
+    kept = _Capabilities()
+    for half in (0, 1):  # effective and permitted; none is inherited
+        kept.sets[half] = held.sets[half] & _DAC_READ_SEARCH
+    _checked(libc.capset(ctypes.byref(head), ctypes.byref(kept)))
 
 
 def _allow(libc: ctypes.CDLL, ruleset: int, folder: str, allowed: int) -> None:

@@ -266,3 +266,20 @@ def test_the_code_of_an_archive_can_change_nothing_of_the_service_and_reaches_no
     assert found.pop("started") == "done"  # which is refused likewise, as the archive shows
     assert set(found.values()) == {"PermissionError"}, found
     assert archive.read_bytes() == b"an archive"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give folders away")
+def test_roots_workers_read_a_model_store_of_another_user(pooled: Pooled, tmp_path: Path) -> None:
+    def give_away() -> None:
+        for path in (tmp_path, *tmp_path.rglob("*")):
+            os.chown(path, 12345, 12345)
+            path.chmod(0o700)
+
+    async def scene() -> None:
+        async with pooled() as running:
+            give_away()
+            await register(running)
+            answer = await running.inference.generate(ask(title="x"), **RAW, timeout_s=20)
+            assert answer.samples[0].text == "x"
+
+    asyncio.run(asyncio.wait_for(scene(), 60))
