@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import sys
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +15,7 @@ from typing import Any, Final, Self
 import yaml
 
 from serving.errors import WorkerHostError
+from serving.workers.environment import without_secrets
 
 _MANIFEST: Final = Path("MAR-INF", "MANIFEST.json")
 _RESPONSE_TIMEOUT_S: Final = 120.0
@@ -66,3 +70,21 @@ class ArchiveFolder:
             raise WorkerHostError(
                 f"the pool could not load {source} ({type(cause).__name__}: {cause}): register the model again"
             ) from cause
+
+
+async def compile_code(folder: Path) -> None:
+    """Write the bytecode of an archive's code beside it, in a process of its own: this one has requests to answer."""
+    compiling = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-m", "compileall", "-q", str(folder)),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=without_secrets(os.environ),
+        start_new_session=True,
+    )
+    try:
+        await compiling.wait()
+    finally:
+        if compiling.returncode is None:
+            compiling.kill()
+            await compiling.wait()

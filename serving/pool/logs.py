@@ -40,6 +40,7 @@ class WorkersLog:
 
     def __init__(self, folder: Path) -> None:
         self._file = _File(folder / WORKERS_LOG, maxBytes=_MAX_BYTES, backupCount=_BACKUPS, encoding="utf-8")
+        self._is_closed = False
         self._file.setFormatter(logging.Formatter("%(asctime)s %(name)s - %(message)s"))
 
     def follow(self, descriptor: int, worker: str) -> None:
@@ -66,8 +67,11 @@ class WorkersLog:
 
     def close(self) -> None:
         """Close the file; lines that come later are lost."""
+        self._is_closed = True
         self._file.close()
 
     def _write(self, worker: str, line: bytes) -> None:
+        if self._is_closed:
+            return
         text = line.decode(errors="replace")
         self._file.handle(logging.LogRecord(worker, logging.INFO, "", 0, text, None, None))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import compileall
 import json
 import time
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from typing_extensions import override
 
 from foundation.threads import in_thread
 from serving.errors import WorkerHostError
-from serving.pool.archive import ArchiveFolder
+from serving.pool.archive import ArchiveFolder, compile_code
 from serving.pool.process import Surroundings
 from serving.pool.repairs import PoolRepairs
 from serving.pool.settings import PoolSettings
@@ -128,7 +127,7 @@ class RunningPool(RunningHost):
             lambda: ArchiveFolder.read(source, model_store=self._settings.model_store, scratch=self._scratch)
         )
         # Confined workers cannot keep bytecode themselves, and each would compile all of it again.
-        await in_thread(lambda: compileall.compile_dir(archive.folder, quiet=2))
+        await compile_code(archive.folder)
         held = PooledVersion(name, model, archive, self._shared, backoff_s=self._settings.restart_backoff_s)
         self._versions[model, version] = held
         try:

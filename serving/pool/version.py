@@ -153,11 +153,12 @@ class PooledVersion:
             started = time.monotonic()
             try:
                 await self._run_once(slot)
-            except (WorkerHostError, OSError) as fault:
+            except Exception as fault:  # noqa: BLE001 - another is started whatever the machine lacks now
                 slot.failed_starts += 1
                 if not slot.loaded.done():
                     slot.loaded.set_exception(WorkerHostError(f"the pool could not load {self._name}: {fault}"))
-                _log.error("worker %s does not start: %s", slot.id, fault)
+                is_foreseen = isinstance(fault, WorkerHostError | OSError)
+                _log.error("worker %s does not start: %s", slot.id, fault, exc_info=None if is_foreseen else fault)
             short_runs = short_runs + 1 if time.monotonic() - started < _SHORT_RUN_S else 0
 
     def _pause_s(self, short_runs: int) -> float:
@@ -222,9 +223,10 @@ class PooledVersion:
             reason = f"its worker did not respond within {timeout_s:g} s; retry later"
         except WorkerLostError:
             reason, failure = "its worker died; retry later", Failure.WORKER_DIED
-        except asyncio.CancelledError:
+        except BaseException as fault:
+            unforeseen = InferenceError(grpc.StatusCode.INTERNAL, f"{self._name}: it could not be asked: {fault!r}")
             for row in rows:
-                row.fail(self._removed())
+                row.fail(self._removed() if isinstance(fault, asyncio.CancelledError) else unforeseen.copy())
             raise
         else:
             for row, answer in zip(rows, answers, strict=True):

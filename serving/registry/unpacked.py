@@ -48,7 +48,7 @@ class Unpacked:
             self._folder = self._stack.enter_context(locked_folder(self._model_store.resolve(), _PREFIX))
         except OSError as cause:
             _log.warning(
-                "archives cannot be kept unpacked in %s (%s): TorchServe unpacks them", self._model_store, cause
+                "archives cannot be kept unpacked in %s (%s): the worker host unpacks them", self._model_store, cause
             )
         return self
 
@@ -66,7 +66,7 @@ class Unpacked:
             info: its description.
 
         Returns:
-            The folder; None where it cannot be unpacked, for which TorchServe may have another place.
+            The folder; None where it cannot be unpacked, for which the worker host may have another place.
 
         Raises:
             ArchiveError: the archive was changed since it was checked.
@@ -86,7 +86,7 @@ class Unpacked:
                 _configure(unpacked, info)
                 unpacked.rename(path)
         except OSError as cause:
-            _log.warning("%s cannot be kept unpacked (%s): TorchServe unpacks it", archive.name, cause)
+            _log.warning("%s cannot be kept unpacked (%s): the worker host unpacks it", archive.name, cause)
             return None
         return path
 
