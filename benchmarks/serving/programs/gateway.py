@@ -26,7 +26,7 @@ from serving.http.settings import HttpSettings
 from serving.pool.pool import Pool
 from serving.pool.settings import PoolSettings
 from serving.registry.contents import ArchiveInfo
-from serving.registry.unpacked import Unpacked
+from serving.registry.unpacked import Unpacked, forms_batches
 from serving.telemetry import names
 from serving.telemetry.tracing import open_tracing
 from serving.torchserve.process import TorchServeSettings
@@ -136,7 +136,8 @@ async def _load(
     await running.register(
         str(folder), model=info.model, version=info.version, workers=settings.workers, timeout_s=LOAD_S
     )
-    route = make_route(info, workers=settings.workers, batching=running.inference)
+    batching = running.inference if forms_batches(info) else None
+    route = make_route(info, workers=settings.workers, batching=batching)
     route.workers_ready = settings.workers
     table.add(route)
 
