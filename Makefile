@@ -60,7 +60,7 @@ ray: $(INSTALLED) ## Samples and a corpus on a Ray cluster of two nodes, of whic
 	sh scripts/ray.sh $(VENV) build/ray
 	build/ray/bin/python -m pytest tests/ray $(ARGS)
 
-stores: $(INSTALLED) ## Train, serve, promote and judge with MLflow on PostgreSQL and an S3 store; four minutes
+stores: $(INSTALLED) ## Train, serve, promote and judge with MLflow on PostgreSQL and an S3 store; three minutes
 	sh scripts/stores_environment.sh build/stores $(BIN)/python
 	DEEPHYPEBOT_STORES_PYTHON=$(abspath build/stores/bin/python) $(BIN)/python -m pytest tests/stores -m fault $(ARGS)
 
