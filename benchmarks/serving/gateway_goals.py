@@ -87,6 +87,8 @@ class Measured:
     """Levels of each server by round, in the order of the plan's clients."""
     cpu_ms: dict[str, list[float]] = field(default_factory=dict)
     """Processor time of each gateway's process for a request at saturation, by round."""
+    family_cpu_ms: dict[str, list[float]] = field(default_factory=dict)
+    """The same of the gateway's process and all below it, its workers included."""
     ready_s: dict[str, list[float]] = field(default_factory=dict)
     """Time of each gateway from its start until its workers were ready, by round."""
     family_mib: dict[str, list[float]] = field(default_factory=dict)
@@ -133,11 +135,13 @@ def _levels(name: str, plan: Plan, site: Site, number: int, measured: Measured) 
     # A shadow is dropped whenever clients wait: at saturation there is nothing to measure of it.
     phases = phases[:1] if name == SHADOWED else phases
     with special_settings(name, site) as special, server_of(GATEWAY, site, plan.serving, **special) as server:
-        before = _cpu_s(server.program.itself())
+        before, family_before = _cpu_s(server.program.itself()), _family_cpu_s(server.program.itself())
         calls = load(protocol, server, phases, plan, site)
         answered = sum(map(len, calls)) + _warm_calls(plan, calls, phases)
         spent = 1000 * (_cpu_s(server.program.itself()) - before) / answered
         measured.cpu_ms.setdefault(name, []).append(spent)
+        family_spent = 1000 * (_family_cpu_s(server.program.itself()) - family_before) / answered
+        measured.family_cpu_ms.setdefault(name, []).append(family_spent)
         measured.ready_s.setdefault(name, []).append(float(server.addresses["ready_s"]))
         measured.family_mib.setdefault(name, []).append(_family_mib(server.program.itself()))
     return levels_of(calls, phases)
@@ -151,6 +155,11 @@ def _warm_calls(plan: Plan, calls: Sequence[Sequence[object]], phases: Sequence[
 def _cpu_s(process: Any) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)
+
+
+def _family_cpu_s(process: Any) -> float:
+    """Return the processor time of a process and all that live below it."""
+    return sum(map(_cpu_s, [process, *process.children(recursive=True)]))
 
 
 def _family_mib(process: Any) -> float:
@@ -202,6 +211,7 @@ def figures(measured: Measured) -> dict[str, Any]:
     return found | {
         "gateway_cpu_ms": statistics.median(measured.cpu_ms[GATEWAY]),
         "cpu_ms": {name: statistics.median(values) for name, values in measured.cpu_ms.items()},
+        "family_cpu_ms": {name: statistics.median(values) for name, values in measured.family_cpu_ms.items()},
         "ready_s": {name: statistics.median(values) for name, values in measured.ready_s.items()},
         "family_mib": {name: statistics.median(values) for name, values in measured.family_mib.items()},
         "parts_us": measured.parts_us,
@@ -229,7 +239,7 @@ def tables(measured: Measured) -> list[Table]:
             goals.add_row(goal.figure, f"{value:.2f}", limit, "met" if goal.is_met(value) else "missed", goal.what)
     servers = Table(title="Servers", box=None, pad_edge=False)
     headings = ("server", "samples/s", "p50 of one client, ms", "processor time of a request, ms")
-    for heading in (*headings, "ready after, s", "memory with workers, MiB", "beside"):
+    for heading in (*headings, "with its workers, ms", "ready after, s", "memory with workers, MiB", "beside"):
         servers.add_column(heading)
     for name, rate in found["samples_per_s"].items():
         shown = "" if name == SHADOWED else f"{rate:.0f}"
@@ -237,7 +247,8 @@ def tables(measured: Measured) -> list[Table]:
         ready = f"{found['ready_s'][name]:.1f}" if name in found["ready_s"] else ""
         memory = f"{found['family_mib'][name]:.0f}" if name in found["family_mib"] else ""
         lone = f"{found['p50_ms'][name]:.1f}"
-        servers.add_row(TITLES.get(name, name), shown, lone, spent, ready, memory, _beside(name, found))
+        family = f"{found['family_cpu_ms'][name]:.2f}" if name in found["family_cpu_ms"] else ""
+        servers.add_row(TITLES.get(name, name), shown, lone, spent, family, ready, memory, _beside(name, found))
     costs = Table(title="Processor time of the gateway, microseconds a request", box=None, pad_edge=False)
     for heading in ("part", "us"):
         costs.add_column(heading)

@@ -59,6 +59,7 @@ def measured() -> Measured:
             "grpc": [(_level(100 * each, 41), _level(900 * each, 420, UNAVAILABLE=1)) for each in rounds],
         },
         cpu_ms={"gateway": [0.5, 0.4, 0.6], "gateway, TLS": [0.6, 0.6, 0.7]},
+        family_cpu_ms={"gateway": [9.0, 9.5, 9.25], "gateway, pool of workers": [8.0, 8.5, 8.25]},
         ready_s={"gateway": [6.0, 9.0, 7.0], "gateway, pool of workers": [4.0, 5.0, 3.0]},
         family_mib={"gateway": [900.0, 901.0, 902.0], "gateway, pool of workers": [700.0, 702.0, 701.0]},
         parts_us={"exposure": 15.0},
@@ -84,6 +85,7 @@ def test_ratios_and_differences_are_taken_within_a_round(measured: Measured) -> 
     assert (found["http_rate"], found["http_ms_p50"]) == pytest.approx((0.96, 1.0))
     assert (found["together_rate"], found["together_ms_p50"]) == pytest.approx((0.96, 0.4))
     assert (found["pool_rate"], found["pool_ms_p50"]) == pytest.approx((1.01, -0.5))
+    assert found["family_cpu_ms"] == {"gateway": 9.25, "gateway, pool of workers": 8.25}
     assert found["ready_s"] == {"gateway": 7.0, "gateway, pool of workers": 4.0}
     assert found["family_mib"]["gateway, pool of workers"] == 701
     assert found["gateway_cpu_ms"] == 0.5
