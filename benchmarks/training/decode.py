@@ -367,13 +367,28 @@ def decode_table(speed: DecodeSpeed) -> Table:
             (name, f"{ratio:.2f}", "<= 1.15", "time of a step over the default's")
             for name, ratio in speed.vs_default.items()
         ),
-        ("growth", f"{speed.growth:.2f}", "<= 1", f"time per sequence, {max(speed.seconds_per_row)} over the fewest"),
+        *_growth_lines(speed.seconds_per_row),
         ("growth_steps", f"{speed.growth_steps:.2f}", "<= 1", "time per step, all steps over a quarter"),
         ("memory growth", f"{speed.memory_growth_mib:.0f} MiB", "", "of the process, by the most sequences"),
     )
     for line in lines:
         table.add_row(*line)
     return table
+
+
+def _growth_lines(seconds_per_row: dict[int, float]) -> list[tuple[str, str, str, str]]:
+    """Return a line for each number of sequences: its time over what the fewest say."""
+    fewest = min(seconds_per_row)
+    return [
+        (
+            f"growth {count // fewest}x",
+            f"{seconds / seconds_per_row[fewest]:.2f}",
+            "<= 1",
+            f"{count} sequences, time of each",
+        )
+        for count, seconds in seconds_per_row.items()
+        if count > fewest
+    ]
 
 
 def plot_decoding(speed: DecodeSpeed, path: Path) -> None:

@@ -1,6 +1,8 @@
 """Decode of sequences by the compiled step: `handlers.decoding.batched` and `guidance`, in one.
 
-Shapes: S slots, B sequences in slots.
+Shapes: S slots, R sequences of the decode, F numbers of a sequence's state or tokens of a list, T token positions, D
+random numbers of a step or lists of bad words, N sampling settings, L lists of bad words, B bad words of a list, W the
+same.
 """
 
 from __future__ import annotations

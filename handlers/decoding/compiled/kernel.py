@@ -3,7 +3,8 @@
 A row is computed from its own numbers in one order, so it is the same to the last bit in any batch, at any place, in
 any number of threads.
 
-Shapes: M rows, H hidden, G = 4 H gates, E embedding, V tokens, W tokens padded to whole blocks, S slots.
+Shapes: M rows, H hidden, G = 4 H gates, E embedding, V tokens, W tokens padded to whole blocks, S slots, P rows of a
+slot.
 """
 
 from __future__ import annotations

@@ -1,6 +1,10 @@
 """Choice of one row's next token: weights, forbidden tokens, draw, log-probability, state.
 
-Shapes: P rows of a slot, W tokens padded to whole blocks, F found tokens.
+Shapes: P rows of a slot, W tokens padded to whole blocks, F found tokens or numbers of a sequence's state, S slots, T
+token positions, D random numbers of a step, N sampling settings, blocks or nodes of the lexicon, X = N + 1 edges of
+blocks, C tokens that are computed at a time or columns of a token's numbers, G contexts and the inside of words, V
+tokens, J edges of nodes, E edges of the lexicon, Q keys, K tokens that share one, L lists of bad words, B bad words of
+a list.
 """
 
 from __future__ import annotations

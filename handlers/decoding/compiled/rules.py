@@ -2,9 +2,9 @@
 
 All of it is in `handlers.decoding.rule_tables`; this is the reading of these tables, one row at a time.
 
-Shapes: F forbidden tokens, T token positions, V tokens, C columns of a token's numbers, Q keys, K tokens that share a
-key, D lists of bad words, B bad words of a list, S states of the grammar, N nodes of the lexicon, J = N + 1 edges of
-nodes, E edges, G contexts and the inside of words.
+Shapes: F found tokens or numbers of a sequence's state, T token positions, V tokens, C columns of a token's numbers, Q
+keys, K tokens that share one, B bad words of a list, S states of the grammar, N nodes of the lexicon, J = N + 1 edges
+of nodes, E edges, G contexts and the inside of words.
 """
 
 from __future__ import annotations

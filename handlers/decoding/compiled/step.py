@@ -1,7 +1,10 @@
 """Step of the compiled decode: three products by torch, and between them the kernels.
 
-Shapes: M rows with padding, S slots, W tokens padded to whole blocks, N blocks, X = N + 1 edges, C tokens that are
-computed at a time, F found tokens, E embedding, H hidden, G = 4 H gates.
+Shapes: M rows with padding, S slots, V tokens, W tokens padded to whole blocks, N blocks, sampling settings or nodes of
+the lexicon, X = N + 1 edges of blocks, C tokens that are computed at a time or columns of a token's numbers, F found
+tokens or numbers of a sequence's state, E embedding or edges of the lexicon, H hidden, G = 4 H gates or contexts, T
+token positions, D random numbers of a step, L lists of bad words, B bad words of a list, J edges of nodes, Q keys, K
+tokens that share one.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ _MINUS_LOG2_E = np.float32(-1.4426950408889634)
 
 
 helper = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
-"""Decorator of a function that only compiled code calls: the ways in for others take a third of its compilation."""
+"""Decorator of a function that only compiled code calls: the ways in for others take a fifth of its compilation."""
 
 inlined = njit(inline="always")
 

@@ -1,7 +1,7 @@
 """Weights of a row's next token, and draws from them: `handlers.decoding.sampling` for one row, compiled.
 
-Shapes: W tokens padded to whole blocks, N blocks, X = N + 1 edges, C tokens that are computed at a time, F tokens, K of
-a window, the likeliest of them.
+Shapes: P rows of a slot, W tokens padded to whole blocks, N blocks or sampling settings, X = N + 1 edges of blocks, C
+tokens that are computed at a time, D random numbers of a step.
 """
 
 from __future__ import annotations

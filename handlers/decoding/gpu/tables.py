@@ -1,7 +1,8 @@
 """Rules of a model as arrays over all its tokens, on a GPU.
 
-Shapes: V tokens, W tokens padded to whole blocks, S states of `handlers.decoding.constraints.grammar`, N nodes of the
-lexicon, J = N + 1 edges of nodes, E edges, G contexts and the inside of words.
+Shapes: V tokens, C columns of a token's numbers, W tokens padded to whole blocks, S states of
+`handlers.decoding.constraints.grammar`, F tokens that one forbids, N nodes of the lexicon, J = N + 1 edges of nodes, E
+edges, G contexts and the inside of words.
 """
 
 from __future__ import annotations
