@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # How many processes there are, and which tests stay together in one since they share what is dear to make: tests/conftest.py.
 PARALLEL = $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help install demo test unit test-pool kills faults soak hosts stores ray coverage lint types format protos docs audit clean
+.PHONY: help install demo test unit test-compiled test-pool kills faults soak hosts stores ray coverage lint types format protos docs audit clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ test: $(INSTALLED) lint types ## Everything CI checks
 
 unit: $(INSTALLED) ## Only the quick tests
 	DEEPHYPEBOT_TESTS=quick $(PARALLEL) -m "not integration and not slow and not alone and not fault" $(ARGS)
+
+test-compiled: $(INSTALLED) ## The tests of the decode and of a worker, by the kernels that numba compiles; five minutes
+	DEEPHYPEBOT_COMPILED=1 $(PARALLEL) -m "not alone" tests/handlers tests/integration/test_worker.py $(ARGS)
 
 # What tests of services need of TorchServe itself has the mark `torchserve`.
 test-pool: $(INSTALLED) ## Both worker hosts by one suite, and the tests of services with the pool in TorchServe's place; ten minutes

@@ -5,7 +5,7 @@
 #
 # -e      installs the checkout itself, so that an edit takes effect at once (for development)
 # VENV    folder of the virtual environment; made if it is not there
-# EXTRAS  what to install beside the command, separated by commas: train, serve, bot, experiments, loadtest, ray, dev
+# EXTRAS  what to install beside the command, separated by commas: train, serve, compiled, bot, experiments, loadtest, ray, dev
 #
 # PYTHON names the interpreter that a new environment is made with (python3 otherwise; 3.11 or newer).
 # pip obeys its own settings (PIP_INDEX_URL, PIP_FIND_LINKS, pip.conf, ...); what it installs is what constraints.txt pins.

@@ -11,12 +11,16 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
+from handlers.contract import COMPILED_VARIABLE
 from tests.examples import draw_alike, examples
 from tests.shares import share_of
 
 # As the command and the Makefile have it, for those who call pytest themselves: torch's idle threads do not spin. Torch
 # reads it when it is imported, which no plugin does before this file.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Numba compiles for 10 to 25 s before its code is kept. tests/handlers/decoding/compiled compares it with torch, and
+# `make test-compiled` runs the decode's tests by it.
+os.environ.setdefault(COMPILED_VARIABLE, "0")
 
 settings.register_profile("project", examples(100))
 settings.load_profile("project")

@@ -48,6 +48,10 @@ FIRST_CONTRACT: Final = 1
 `bad_words` is `banned`."""
 THREADS_FILE_VARIABLE: Final = "DEEPHYPEBOT_THREADS_FILE"
 """Environment variable of a worker: path of the file that holds the number of threads its decode may use."""
+COMPILED_VARIABLE: Final = "DEEPHYPEBOT_COMPILED"
+"""Environment variable of a worker that, set to 0, has torch decode although numba is there."""
+KERNEL_CACHE_VARIABLE: Final = "DEEPHYPEBOT_KERNEL_CACHE"
+"""Environment variable of a worker that names the folder of compiled code."""
 
 
 def archive_name(model: str, version: str) -> str:

@@ -14,7 +14,7 @@ from foundation.private_files import make_private
 from serving.errors import WorkerHostError
 from serving.pool.logs import WorkersLog
 from serving.pool.metrics import PoolMetrics, metrics_page
-from serving.pool.process import Surroundings
+from serving.pool.process import Surroundings, caches
 from serving.pool.running import RunningPool
 from serving.pool.settings import PoolSettings
 from serving.workers.host import RunningHost, WorkerHost
@@ -62,6 +62,8 @@ class Pool(WorkerHost):
                 scratch = stack.enter_context(locked_folder(parent.resolve(), _PREFIX))
                 temporary = scratch / "tmp"
                 temporary.mkdir()
+                for cache in caches(temporary).values():
+                    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
                 log = WorkersLog(settings.log_dir)
                 stack.callback(log.close)
             except OSError as cause:

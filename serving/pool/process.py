@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
-from handlers.contract import THREADS_FILE_VARIABLE
+from handlers.contract import KERNEL_CACHE_VARIABLE, THREADS_FILE_VARIABLE
 from serving.errors import WorkerHostError
 from serving.pool import worker
 from serving.pool.archive import ArchiveFolder
@@ -28,8 +28,18 @@ from serving.workers.environment import without_secrets
 
 _READ_LIMIT: Final = 2**20
 _SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 - where shared memory is on Linux
-_KERNELS_VARIABLE: Final = "TRITON_CACHE_DIR"
-"""Variable with the folder in which compiled GPU kernels are kept; by default the workers of a pool share one."""
+_CACHES: Final = {"TRITON_CACHE_DIR": "triton", KERNEL_CACHE_VARIABLE: "kernels"}
+"""Variables with the folders in which compiled code is kept, and the names of those that the workers of a pool share by
+default."""
+
+
+def caches(temporary: Path) -> dict[str, Path]:
+    """Return the folders in which workers keep compiled code, by the variable that tells them so.
+
+    Args:
+        temporary: folder for their temporary files.
+    """
+    return {name: Path(os.environ.get(name) or temporary / folder) for name, folder in _CACHES.items()}
 
 
 class WorkerLostError(Exception):
@@ -58,7 +68,7 @@ class Surroundings:
         """Folders in which workers may write; None for wherever their user may."""
         if not self.is_confined:
             return None
-        return [str(self.temporary), _SHARED_MEMORY, os.environ.get(_KERNELS_VARIABLE) or str(self.temporary)]
+        return [str(self.temporary), _SHARED_MEMORY, *map(str, caches(self.temporary).values())]
 
     def environment(self) -> dict[str, str]:
         """Return the variables of a worker."""
@@ -68,7 +78,7 @@ class Surroundings:
             **without_secrets(os.environ),
             "PYTHONUNBUFFERED": "1",
             "TMPDIR": str(self.temporary),
-            _KERNELS_VARIABLE: os.environ.get(_KERNELS_VARIABLE) or str(self.temporary / "triton"),
+            **{name: str(folder) for name, folder in caches(self.temporary).items()},
             THREADS_FILE_VARIABLE: str(self.threads_file),
         }
 

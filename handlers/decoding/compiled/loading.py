@@ -25,13 +25,10 @@ from typing import Final, NamedTuple
 import handlers.decoding
 import handlers.model
 from foundation.private_files import keep_writers_out, make_private
+from handlers.contract import COMPILED_VARIABLE, KERNEL_CACHE_VARIABLE
 
 _log = logging.getLogger(__name__)
 
-FOLDER_VARIABLE: Final = "DEEPHYPEBOT_KERNEL_CACHE"
-"""Variable of the environment that names the folder of compiled code."""
-OFF_VARIABLE: Final = "DEEPHYPEBOT_COMPILED"
-"""Variable of the environment that, set to 0, has torch decode although numba is there."""
 _DIGITS: Final = 16
 _LOCK: Final = "lock"
 _SCIPY: Final = "scipy"
@@ -48,7 +45,7 @@ class Kernels(NamedTuple):
 
 def is_available() -> bool:
     """Return whether numba is installed, and not switched off."""
-    return os.environ.get(OFF_VARIABLE, "1") != "0" and importlib.util.find_spec("numba") is not None
+    return os.environ.get(COMPILED_VARIABLE, "1") != "0" and importlib.util.find_spec("numba") is not None
 
 
 @cache
@@ -78,7 +75,7 @@ def _load() -> Kernels:
 
 def cache_folder() -> Path | None:
     """Return the folder of the machine code, which only its owner can change; None where there cannot be one."""
-    base = os.environ.get(FOLDER_VARIABLE) or os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    base = os.environ.get(KERNEL_CACHE_VARIABLE) or os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     folder = Path(base) / "deephypebot" / "kernels" / _source_sha256()[:_DIGITS]
     try:
         make_private(folder.parent)
@@ -86,7 +83,7 @@ def cache_folder() -> Path | None:
         keep_writers_out(folder)
         tempfile.TemporaryFile(dir=folder).close()
     except (OSError, RuntimeError) as cause:
-        _log.warning("compiled code cannot be kept (%s); name a folder of your own in %s", cause, FOLDER_VARIABLE)
+        _log.warning("compiled code cannot be kept (%s); name a folder of your own in %s", cause, KERNEL_CACHE_VARIABLE)
         return None
     return folder
 

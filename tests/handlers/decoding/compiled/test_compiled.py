@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from handlers.contract import COMPILED_VARIABLE, KERNEL_CACHE_VARIABLE
 from handlers.decoding.compiled import loading
 from handlers.decoding.compiled.step import CompiledStep
 from handlers.decoding.engine import DecodedSequence, Engine, SequenceSpec
@@ -213,7 +214,7 @@ def _unloaded() -> Iterator[None]:
 def test_without_numba_torch_decodes_and_whoever_wants_more_is_told(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(loading.OFF_VARIABLE, "0")
+    monkeypatch.setenv(COMPILED_VARIABLE, "0")
     assert not Engine(bundle).compiled
     with pytest.raises(ValueError, match="numba is not installed"):
         Engine(bundle, compiled=True)
@@ -232,14 +233,14 @@ def test_a_numba_that_does_not_load_is_logged_and_torch_decodes(
 
 
 def test_code_is_kept_where_its_owner_alone_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(loading.FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(KERNEL_CACHE_VARIABLE, str(tmp_path))
     folder = loading.cache_folder()
     assert folder is not None
     assert folder.is_relative_to(tmp_path)
     assert folder.stat().st_mode & 0o077 == 0
     file = tmp_path / "file"
     file.touch()
-    monkeypatch.setenv(loading.FOLDER_VARIABLE, str(file))
+    monkeypatch.setenv(KERNEL_CACHE_VARIABLE, str(file))
     assert loading.cache_folder() is None
 
 
