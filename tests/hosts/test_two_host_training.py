@@ -165,9 +165,8 @@ def test_two_hosts_train_what_one_process_trains(site: Site, by_two: Path, tell:
         f"two hosts and one process: perplexity apart by {apart[0]:.1e} after the first epoch, by {apart[-1]:.1e} "
         f"after the last ({ours[-1]:.3f} and {theirs[-1]:.3f})"
     )
-    # The order of additions differs, and training makes more of it with every step.
-    assert apart[0] < 1e-3
-    assert apart[-1] < 1e-2
+    # The order of additions differs, and training may make more of it with every step.
+    assert max(apart) < 1e-3
 
 
 def test_a_killed_host_ends_the_training_and_both_resume_to_the_result_of_one_that_was_not_killed(
