@@ -29,8 +29,10 @@ from serving.v1 import commentary_pb2_grpc
 Texts = list[tuple[str, ...]]
 """Texts of each song, in order."""
 
-_CLIENTS: Final = 128
-_DEADLINE_S: Final = 60.0
+_CLIENTS: Final = 32
+_DEADLINE_S: Final = 30.0
+_PART_SONGS: Final = 128
+"""Songs of a part: few, so that all processes have parts of the smallest file."""
 _OF_SONGS: Final = ("genres", "artist", "title", "seed", "unit", "request_id")
 
 
@@ -132,7 +134,7 @@ def _bulk(folder: Path, model: Model, *, asked: Asked, best_of: int | None, size
     shared = _request(asked, 0, best_of).to_mapping()
     options = {name: value for name, value in shared.items() if name not in _OF_SONGS and value is not None}
     done = generate_many(
-        songs, folder / f"out-{size}", model=model, options=options, engine=Processes(workers), part_songs=500
+        songs, folder / f"out-{size}", model=model, options=options, engine=Processes(workers), part_songs=_PART_SONGS
     )
     return Size(
         songs=done.songs,
