@@ -27,8 +27,12 @@ def pins() -> dict[str, str]:
     return found
 
 
+APART = ("ray",)
+"""Extras that no other test needs: tests/ray/requirements.txt pins theirs."""
+
+
 def declared() -> list[Requirement]:
-    extras = PROJECT["optional-dependencies"]
+    extras = {name: asked for name, asked in PROJECT["optional-dependencies"].items() if name not in APART}
     everything = [*PROJECT["dependencies"], *(one for extra in extras.values() for one in extra)]
     return [Requirement(one) for one in everything if not one.startswith("deephypebot")]
 
