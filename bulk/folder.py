@@ -124,9 +124,9 @@ class RunFolder:
             self._write_manifest({})
         elif kind != self.kind:
             raise PartError(
-                f"part {number} was computed with {kind.precision} on {kind.processor}, and the parts before it with "
-                f"{self.kind.precision} on {self.kind.processor}: the last bits of samples depend on that. Use "
-                "machines of one kind"
+                f"part {number} was computed with {_in_words(kind)}, and the parts before it with "
+                f"{_in_words(self.kind)}: the last bits of samples depend on that. Use "
+                "machines of one kind, with the same extras"
             )
 
     def _write_manifest(self, result: Mapping[str, Any]) -> None:
@@ -150,6 +150,10 @@ def part_name(number: int) -> str:
     'part-000007.parquet'
     """
     return f"part-{number:06d}.parquet"
+
+
+def _in_words(kind: Kind) -> str:
+    return f"{kind.precision} on {kind.processor} ({kind.decoded_by})"
 
 
 def _lock(path: Path, handle: int) -> None:

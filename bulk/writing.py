@@ -70,6 +70,8 @@ class Kind:
     """Instructions that torch uses, such as AVX512."""
     precision: str
     """Precision of the weights."""
+    decoded_by: str
+    """Library that computes the steps; see `Commentator.decoded_by`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +158,7 @@ def answer_part(songs: Sequence[Song], *, commentator: Commentator, options: Map
         errors=sum(row["error"] is not None for row in rows),
         samples=sum(len(row["samples"] or ()) for row in rows),
         seconds=time.process_time() - started,
-        kind=Kind(processor=_processor(commentator), precision=commentator.precision.value),
+        kind=_kind(commentator),
     )
 
 
@@ -244,6 +246,13 @@ def _parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return] # pyarrow has no types
 
 
-def _processor(commentator: Commentator) -> str:
-    device = commentator.device
+def _kind(commentator: Commentator) -> Kind:
+    return Kind(
+        processor=_processor(commentator.device),
+        precision=commentator.precision.value,
+        decoded_by=commentator.decoded_by,
+    )
+
+
+def _processor(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()

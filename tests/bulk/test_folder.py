@@ -10,7 +10,7 @@ import pytest
 from bulk.errors import FolderError, PartError
 from bulk.folder import MANIFEST, RunFolder, part_name
 from bulk.songs import Song
-from bulk.writing import Kind, Part, answer_part
+from bulk.writing import Part, answer_part
 from handlers.commentary import Commentator
 
 PLAN: dict[str, Any] = {"model": {"name": "lcgan", "version": "1"}, "settings": {"best_of": 2, "bad_words": ()}}
@@ -109,9 +109,9 @@ def test_a_second_run_in_the_same_folder_is_refused_while_the_first_writes(tmp_p
 
 
 def test_a_part_from_another_kind_of_machine_is_refused(tmp_path: Path, part: Part) -> None:
-    other = replace(part, kind=Kind(processor="AVX2", precision=part.kind.precision))
+    other = replace(part, kind=replace(part.kind, processor="AVX2"))
     with RunFolder.opened(tmp_path, PLAN) as folder:
         folder.write(0, part)
-        with pytest.raises(PartError, match=r"part 1 was computed with \w+ on AVX2, and the parts before it"):
+        with pytest.raises(PartError, match=r"part 1 was computed with \w+ on AVX2 \(\w+\), and the parts before it"):
             folder.write(1, other)
     assert not (tmp_path / part_name(1)).exists()

@@ -90,9 +90,12 @@ def cache_folder() -> Path | None:
 
 @cache
 def _source_sha256() -> str:
-    """Return the hash of all source that the compiled code may have been made of, and of numba's release."""
+    """Return the hash of all source that the compiled code may have been made of, of its name, and numba's release."""
     digest = hashlib.sha256()
     digest.update(importlib.metadata.version("numba").encode())
+    # numba's files name the modules: where MLflow imports the worker's code of a model, under a name of its own, they
+    # could be read by that process alone.
+    digest.update(__name__.encode())
     packages = (Path(handlers.decoding.__file__).parent, Path(handlers.model.__file__).parent)
     for path in sorted(
         (path for package in packages for path in package.rglob("*.py")), key=lambda path: path.parts[-3:]

@@ -244,5 +244,19 @@ def test_code_is_kept_where_its_owner_alone_writes(tmp_path: Path, monkeypatch: 
     assert loading.cache_folder() is None
 
 
+def test_code_of_modules_with_a_name_of_their_own_is_kept_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As MLflow's copy of a model has them: numba's files name modules, which another process could not import."""
+    monkeypatch.setenv(KERNEL_CACHE_VARIABLE, str(tmp_path))
+    folder = loading.cache_folder()
+    monkeypatch.setattr(loading, "__name__", f"packed_1.{loading.__name__}")
+    loading._source_sha256.cache_clear()
+    try:
+        assert loading.cache_folder() not in {folder, None}
+    finally:
+        loading._source_sha256.cache_clear()
+
+
 def test_the_default_is_the_compiled_decode(bundle: Bundle) -> None:
     assert Engine(bundle).compiled
