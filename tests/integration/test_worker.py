@@ -29,6 +29,7 @@ from bulk.asking import seed_of
 from foundation.hashes import file_sha256
 from handlers.commentary import Commentator
 from handlers.contract import CommentaryRequest, ContractError, SamplingParams, decode_answer
+from handlers.decoding.compiled import loading
 from handlers.model.bundle import Bundle
 from serving.gateway.server import Gateway
 from serving.gateway.settings import GatewaySettings
@@ -421,8 +422,11 @@ def only_torch() -> OnlyTorch:
     return OnlyTorch(cpu_s=cpu_s, memory=memory)
 
 
-def test_a_worker_of_the_reference_size_needs_at_most_300_mb_beyond_torch(met: Met, only_torch: OnlyTorch) -> None:
-    assert (met.memory - only_torch.memory) / 2**20 < 300
+def test_a_worker_of_the_reference_size_needs_at_most_300_mb_beyond_torch_and_330_with_numba(
+    met: Met, only_torch: OnlyTorch
+) -> None:
+    # numba and what it loads are 115 MB more.
+    assert (met.memory - only_torch.memory) / 2**20 < (330 if loading.is_available() else 300)
 
 
 def test_a_worker_is_ready_and_warm_within_two_seconds_of_work_beyond_importing_torch(
