@@ -422,7 +422,7 @@ def only_torch() -> OnlyTorch:
     return OnlyTorch(cpu_s=cpu_s, memory=memory)
 
 
-def test_a_worker_of_the_reference_size_needs_at_most_300_mb_beyond_torch_and_330_with_numba(
+def test_a_worker_of_the_reference_size_needs_at_most_300_mb_beyond_torch_or_330_with_numba(
     met: Met, only_torch: OnlyTorch
 ) -> None:
     # numba and what it loads are 115 MB more.

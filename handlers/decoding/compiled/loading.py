@@ -131,6 +131,13 @@ def one_compiles() -> Iterator[None]:
         yield
 
 
+def forget() -> None:
+    """Remove the code that is kept: it is damaged, or was not made by this package."""
+    folder = cache_folder()
+    for path in () if folder is None else folder.glob("*.nb[ci]"):
+        path.unlink(missing_ok=True)
+
+
 @contextmanager
 def _without_scipy() -> Iterator[None]:
     """Hide SciPy, unless it is imported: numba looks for its BLAS, which no kernel uses, and 14 MB would stay."""

@@ -9,6 +9,7 @@ tokens that share one.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -20,12 +21,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from handlers.decoding.compiled.arguments import Rules, Scratch, Sequences
-from handlers.decoding.compiled.loading import Kernels, one_compiles
+from handlers.decoding.compiled.loading import Kernels, forget, one_compiles
 from handlers.decoding.folded import BLOCK, FoldedDecoder
 from handlers.decoding.matmul import PackedLinear, Precision
 from handlers.decoding.rule_tables import RuleTables
 from handlers.decoding.slots import TOKEN, Slots
 from handlers.decoding.step import Products
+
+_log = logging.getLogger(__name__)
 
 FloatMatrix = NDArray[np.float32]
 
@@ -74,8 +77,14 @@ class CompiledStep(Products):
             has_names=tables.has_names,
         )
 
+        sizes = folded.config.hidden_size, folded.config.embedding_size
         with one_compiles():
-            self._compile(folded.config.hidden_size, folded.config.embedding_size)
+            try:
+                self._compile(*sizes)
+            except Exception:  # noqa: BLE001 - whatever a damaged file makes numba raise
+                _log.exception("the compiled decode that is kept does not load; it is compiled again")
+                forget()
+                self._compile(*sizes)
 
     def _compile(self, hidden: int, embedding: int) -> None:
         """Call the kernels for no row: the first call compiles, or finds what another process has compiled."""

@@ -260,3 +260,14 @@ def test_code_of_modules_with_a_name_of_their_own_is_kept_apart(
 
 def test_the_default_is_the_compiled_decode(bundle: Bundle) -> None:
     assert Engine(bundle).compiled
+
+
+@pytest.mark.slow
+def test_code_that_is_damaged_is_compiled_again(tmp_path: Path) -> None:
+    here = [list(each.token_log_probs) for each in Engine(tiny_bundle(), compiled=True).decode(_rows(2))]
+    elsewhere = {"DEEPHYPEBOT_KERNEL_CACHE": str(tmp_path)}
+    _elsewhere(**elsewhere)
+    for index in tmp_path.rglob("*.nbi"):
+        index.write_bytes(b"cno_such_module\nname\n.")
+    assert _elsewhere(**elsewhere)[1] == here
+    assert _elsewhere(**elsewhere)[0] == [1, 1, 1]
