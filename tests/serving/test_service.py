@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sqlite3
 import threading
 import time
@@ -135,7 +136,7 @@ def truncate(archive: Path) -> None:
         ({"digest": "0" * 64}, "the registry has 000000000000"),
         ({"signed": False}, "is not signed"),
         ({"batch_size": -64}, "batchSize -64"),
-        ({"broken": True}, "Failed to start workers"),
+        ({"broken": True}, "Failed to start workers|these weights cannot be loaded"),  # TorchServe or the pool
         ({"mute": True}, "the decode failed: on purpose"),
     ],
     ids=["truncated", "other hash", "unsigned", "batch size", "weights do not load", "canary fails"],
@@ -153,7 +154,7 @@ def test_a_version_that_is_not_fit_is_refused_and_the_registry_says_why(
             with pytest.raises(UnknownModelError):
                 client.generate(ask(), version=version)
         assert (load.failures, set(load.answered)) == ([], {champion})
-    assert reason in registry.tag(model, version, SYNC_ERROR_TAG)
+    assert re.search(reason, registry.tag(model, version, SYNC_ERROR_TAG))
     registry.alias(model, "champion", champion)
 
 
@@ -210,7 +211,7 @@ def test_a_deadline_ends_a_request_in_the_worker(service: ServiceProcess) -> Non
 
 def test_a_killed_worker_is_unavailable_and_a_patient_client_notices_nothing(service: ServiceProcess) -> None:
     with CommentaryClient(service.target, model="gamma", retry=ONE_ATTEMPT) as client:
-        with pytest.raises(UnavailableError, match="Worker died"):
+        with pytest.raises(UnavailableError, match="[Ww]orker died"):
             client.generate(ask(artist="die"))
         assert client.generate(ask(title="after"), timeout_s=25).samples[0].text == "after"
 

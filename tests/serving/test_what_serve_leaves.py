@@ -14,6 +14,7 @@ from tests.serving.support import PLANTED, ServiceProcess
 pytestmark = pytest.mark.integration
 
 
+@pytest.mark.torchserve
 def test_no_command_line_has_a_secret_and_no_process_below_the_service_inherits_one(service: ServiceProcess) -> None:
     own, *others = service.family()
     assert set(PLANTED.values()) <= set(own.environ().values()), "the service has them, or the test proves nothing"
@@ -36,6 +37,7 @@ def torchserve_key(service: ServiceProcess) -> str:
     return str(json.loads(file.read_text())["management"]["key"])
 
 
+@pytest.mark.torchserve
 def test_no_file_has_a_secret_and_none_can_be_read_by_others(service: ServiceProcess) -> None:
     key = torchserve_key(service).encode()
     secrets = (*(value.encode() for value in PLANTED.values()), key)
