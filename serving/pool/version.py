@@ -137,7 +137,8 @@ class PooledVersion:
         Raises:
             InferenceError: no worker answers.
         """
-        if not any(slot.worker is not None for slot in self._slots):
+        # Where a worker has only just ended, the row waits for the next one, as in TorchServe.
+        if all(slot.worker is None and slot.failed_starts for slot in self._slots):
             reason = f"{self._name}: not one worker of it runs now; retry later"
             raise InferenceError(grpc.StatusCode.UNAVAILABLE, reason, failure=Failure.NO_WORKER)
         job = _Job(fields=fields, headers=headers, answer=asyncio.get_running_loop().create_future())

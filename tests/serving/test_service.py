@@ -211,7 +211,7 @@ def test_a_deadline_ends_a_request_in_the_worker(service: ServiceProcess) -> Non
 
 def test_a_killed_worker_is_unavailable_and_a_patient_client_notices_nothing(service: ServiceProcess) -> None:
     with CommentaryClient(service.target, model="gamma", retry=ONE_ATTEMPT) as client:
-        with pytest.raises(UnavailableError, match="[Ww]orker died"):
+        with pytest.raises(UnavailableError, match=r"[Ww]orker died"):
             client.generate(ask(artist="die"))
         assert client.generate(ask(title="after"), timeout_s=25).samples[0].text == "after"
 
