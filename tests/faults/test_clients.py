@@ -44,7 +44,7 @@ def crowd_of(house: House, **values: Any) -> Crowd:
 
 @pytest.mark.promise(
     "clients",
-    "300 clients with heavy requests for 8 s",
+    "300 clients with heavy requests for 8 s, which wait as their refusals say (with nice 10)",
     "what cannot be in time is refused at once, with a pause to retry after; accepted work goes on",
 )
 def test_overload(house: House, row: Row) -> None:

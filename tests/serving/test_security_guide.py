@@ -129,5 +129,6 @@ def test_every_command_of_the_guide_is_one_that_the_test_follows() -> None:
     followed = (
         *("openssl", "printf", "deephypebot tokens", "deephypebot serve", "deephypebot generate"),
         *("deephypebot keys", "deephypebot train"),
+        *("HASHES=", "sh scripts/lock.sh"),  # tests/image/test_install_script.py
     )
     assert [line for line in commands() if line and not line.startswith(followed)] == []

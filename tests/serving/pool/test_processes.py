@@ -150,7 +150,7 @@ import os, socket, stat, sys
 class Handler:
     def initialize(self, context): pass
     def handle(self, rows, context):
-        for fd in range(3, 20):
+        for fd in map(int, os.listdir("/proc/self/fd")):
             try:
                 if stat.S_ISSOCK(os.fstat(fd).st_mode):
                     os.write(fd, {written!r})
