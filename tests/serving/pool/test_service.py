@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
 from serving.client import CommentaryClient, UnavailableError
-from tests.serving.support import EchoRegistry, ask, running_service, steady_load, wait_until
+from tests.serving.support import (
+    ONE_ATTEMPT,
+    EchoRegistry,
+    ServiceProcess,
+    ask,
+    running_service,
+    steady_load,
+    wait_until,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -30,22 +39,29 @@ def test_a_service_without_java_moves_its_champion_replaces_dead_workers_and_ref
             def version() -> str:
                 return client.generate(ask()).model.version
 
-            def workers() -> list[psutil.Process]:
-                return psutil.Process(service.process.pid).children()
+            def workers_ready(number: str) -> int:
+                versions = client.describe(MODEL)[0].versions
+                return next((each.workers_ready or 0 for each in versions if each.version == number), 0)
 
             assert version() == first
-            wait_until(lambda: client.describe(MODEL)[0].versions[0].workers_ready == 2)
+            wait_until(lambda: workers_ready(first) == 2)
             with steady_load(service.target, MODEL) as load:
                 wait_until(lambda: sum(load.answered.values()) > 100)
                 second = registry.register(MODEL)
                 registry.alias(MODEL, "champion", second)
                 wait_until(lambda: load.answered.get(second, 0) > 100)
             assert load.failures == []
-            workers()[0].kill()
-            wait_until(lambda: client.describe(MODEL)[0].versions[0].workers_ready == 2)
-            with pytest.raises(UnavailableError):
-                client.generate(ask(artist="die"), timeout_s=5)
-            assert version() == second
+            wait_until(lambda: workers_ready(second) == 2)
+            killed = _workers_of(service, MODEL, second)[0]
+            killed.kill()
+            killed.wait(20)
+            wait_until(lambda: len(_workers_of(service, MODEL, second)) == workers_ready(second) == 2)
+            once = CommentaryClient(service.target, model=MODEL, retry=ONE_ATTEMPT)
+            with once, pytest.raises(UnavailableError):
+                once.generate(ask(artist="die"), version=second, timeout_s=30)
+            # The gateway sends it once more, so both workers die: the version before may answer until one is ready.
+            wait_until(lambda: version() == second)
+            assert not registry.tag(MODEL, second, "sync_error")
             broken = registry.register(MODEL, broken=True)
             registry.alias(MODEL, "champion", broken)
             reason = wait_until(lambda: registry.tag(MODEL, broken, "sync_error"))
@@ -66,13 +82,21 @@ def test_workers_that_cannot_start_any_more_are_given_up_for_the_version_before(
         CommentaryClient(service.target, model=model, timeout_s=30) as client,
     ):
         wait_until(lambda: len(client.describe(model)[0].versions) == 2)
-        for worker in psutil.Process(service.process.pid).children():
-            folder = Path(worker.cwd())
-            if f"{model}_{second}-" in folder.name:
-                (folder / "echo_handler.py").write_text("raise ImportError('it is gone')\n")
-                worker.kill()
+        for worker in _workers_of(service, model, second):
+            Path(worker.cwd(), "echo_handler.py").write_text("raise ImportError('it is gone')\n")
+            worker.kill()
         wait_until(lambda: _version(client) == first, timeout_s=60)
         assert "cannot be started again" in wait_until(lambda: registry.tag(model, second, "sync_error"))
+
+
+def _workers_of(service: ServiceProcess, model: str, version: str) -> list[psutil.Process]:
+    """The processes of one version's workers: each works in the folder of its unpacked archive."""
+    found = []
+    for worker in service.workers(model):
+        with suppress(psutil.Error):  # it has just ended
+            if Path(worker.cwd()).name.startswith(f"{model}_{version}-"):
+                found.append(worker)
+    return found
 
 
 def _version(client: CommentaryClient) -> str:
