@@ -61,7 +61,7 @@ class Surroundings:
     metrics: PoolMetrics
     stop_grace_s: float
     is_confined: bool = True
-    """Whether workers may change nothing outside of the folder above (`serving.workers.confinement`)."""
+    """Whether workers may write nothing outside of the folders of `writable` (`serving.workers.confinement`)."""
 
     @property
     def writable(self) -> list[str] | None:

@@ -17,7 +17,7 @@ class PoolSettings:
     metrics_port: int = 0
     """Port of the workers' Prometheus page; 0 takes any free one."""
     is_confined: bool = True
-    """Whether workers can neither change files outside of their temporary folder, nor open TCP connections, nor signal
+    """Whether workers can neither write files outside of their temporary folder, nor open TCP connections, nor signal
     or trace other processes, where the kernel can keep them from it (Linux 6.12 all of it, 6.2 the files)."""
     stop_grace_s: float = 1.0
     """Time between the end of a worker's connection and SIGKILL. Short, because the gateway has drained by then."""

@@ -1,9 +1,10 @@
 """Confinement of a process that runs the code of archives, by Linux's Landlock, which needs no rights.
 
-A confined process, and all that it starts, can neither change a file outside the folders that it is given, nor signal
-or trace a process outside, which hides their memory and environment, nor open a TCP connection or port. Where it is
-root's, it has no capability but to read files. It reads what its
-user reads. Older kernels do less of this, others nothing: `confine` tells.
+A confined process, and all that it starts, can neither write, make, rename or remove a file outside the folders that it
+is given, nor signal or trace a process outside, which hides their memory and environment, nor open a TCP connection or
+port. Where it is root's, it has no capability but to read files. It reads what its user reads. Landlock has no say in
+what else that user may: modes and times of its files (chmod, utime), Unix sockets with a path, UDP, limits of its
+processes (prlimit). Older kernels do less of this, others nothing: `confine` tells.
 
 The module needs the standard library alone: programs load it by its path, before the code of an archive.
 """
@@ -14,6 +15,8 @@ import ctypes
 import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 """Numbers of the system calls, which all architectures share."""
@@ -54,6 +57,11 @@ class _Beneath(ctypes.Structure):
     _fields_ = (("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32))
 
 
+_DEVICES: Final = ("null", "zero", "full", "random", "urandom", "nvidia*", "dri", "kfd", "dxg")
+"""Patterns of the names in /dev of devices that a worker may need to write to, GPUs included. Disks, terminals and the
+kernel's log are devices as well, and their modes would let root's workers through."""
+
+
 def version() -> int:
     """Return the version of the kernel's interface; 0 where there is none that keeps files."""
     if sys.platform != "linux":
@@ -62,12 +70,11 @@ def version() -> int:
     return found if found >= _RULES_SINCE else 0
 
 
-def confine(writable: Iterable[str], *, devices: Iterable[str] = ("/dev",)) -> int:
+def confine(writable: Iterable[str]) -> int:
     """Confine this process from now on; call it while it has one thread.
 
     Args:
         writable: folders in which it may make, change and remove files; those that do not exist are left out.
-        devices: folders of devices to which it may write, but in which it may make none.
 
     Returns:
         The version of the kernel's interface; 0 if the process is not confined, since the kernel cannot.
@@ -86,9 +93,11 @@ def confine(writable: Iterable[str], *, devices: Iterable[str] = ("/dev",)) -> i
     size = 24 if offered >= _SCOPES_SINCE else 16 if offered >= _TCP_SINCE else 8
     ruleset = _checked(libc.syscall(_CREATE_RULESET, ctypes.byref(rules), size, 0))
     try:
-        for folders, allowed in ((writable, every), (devices, _WRITE_FILE | _TRUNCATE)):
-            for folder in folders:
-                _allow(libc, ruleset, folder, allowed)
+        for folder in writable:
+            _allow(libc, ruleset, folder, every)
+        for pattern in _DEVICES:
+            for device in Path("/dev").glob(pattern):
+                _allow(libc, ruleset, str(device), _WRITE_FILE | _TRUNCATE)
         _checked(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         _checked(libc.syscall(_RESTRICT_SELF, ruleset, 0))
         _drop_capabilities(libc)

@@ -239,6 +239,8 @@ class Handler:
             "signal": _try(lambda: os.kill(parent, 0)),
             "environment": _try(lambda: Path(f"/proc/{{parent}}/environ").read_bytes()),
             "tcp": _try(lambda: socket.create_connection(("127.0.0.1", TRIED["port"]), 5).close()),
+            "disk": _try(lambda: os.open(TRIED["disk"], os.O_WRONLY)),
+            "nothing": _try(lambda: Path("/dev/null").write_text("x")),
             "started": _try(lambda: os.system(f"rm -f {{TRIED['archive']}}")),
         }})]
 """
@@ -250,10 +252,11 @@ def test_the_code_of_an_archive_can_change_nothing_of_the_service_and_reaches_no
 ) -> None:
     archive = tmp_path / "other.mar"
     archive.write_bytes(b"an archive")
+    disk = next((path for path in ("/dev/loop0", "/dev/vda", "/dev/sda") if Path(path).exists()), "/dev/kmsg")
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
         door.listen()
-        tried = {"archive": str(archive), "folder": str(tmp_path), "port": door.getsockname()[1]}
+        tried = {"archive": str(archive), "folder": str(tmp_path), "port": door.getsockname()[1], "disk": disk}
         replaced(tmp_path / "pooled_1.mar", NOSY.format(tried=json.dumps(tried)))
 
         async def scene() -> dict[str, str]:
@@ -263,6 +266,7 @@ def test_the_code_of_an_archive_can_change_nothing_of_the_service_and_reaches_no
 
         found = asyncio.run(asyncio.wait_for(scene(), 60))
     assert found.pop("own") == "done"
+    assert found.pop("nothing") == "done"
     assert found.pop("started") == "done"  # which is refused likewise, as the archive shows
     assert set(found.values()) == {"PermissionError"}, found
     assert archive.read_bytes() == b"an archive"
