@@ -61,15 +61,17 @@ if [ -z "${HASHES:-}" ]; then
     install -c "$root/constraints.txt" $editable "$root[$extras]"
 else
     # pip checks hashes of all packages or of none, and a checkout has none: what it needs comes first, then itself alone.
+    # What builds the checkout comes before all: to learn what it needs, pip already runs that.
     temporary=$(mktemp -d)
     trap 'rm -rf "$temporary"' EXIT
-    install --quiet --dry-run --ignore-installed --report "$temporary/report.json" -c "$root/constraints.txt" "$root[$extras]"
     # shellcheck disable=SC2086  # a list of files
-    "$venv/bin/python" "$root/scripts/hashed.py" "$temporary/report.json" $HASHES >"$temporary/wanted.txt"
-    # shellcheck disable=SC2086
     "$venv/bin/python" "$root/scripts/hashed.py" - $HASHES >"$temporary/building.txt"
-    install --no-deps --only-binary :all: --require-hashes -r "$temporary/wanted.txt"
     install --quiet --no-deps --only-binary :all: --require-hashes -r "$temporary/building.txt" --target "$temporary/building"
+    PYTHONPATH=$temporary/building install --quiet --dry-run --ignore-installed --report "$temporary/report.json" \
+        --no-build-isolation --only-binary :all: -c "$root/constraints.txt" "$root[$extras]"
+    # shellcheck disable=SC2086
+    "$venv/bin/python" "$root/scripts/hashed.py" "$temporary/report.json" $HASHES >"$temporary/wanted.txt"
+    install --no-deps --only-binary :all: --require-hashes -r "$temporary/wanted.txt"
     # shellcheck disable=SC2086
     PYTHONPATH=$temporary/building install --no-deps --no-build-isolation $editable "$root"
 fi

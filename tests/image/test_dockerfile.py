@@ -75,6 +75,16 @@ def test_the_image_is_installed_by_the_script_of_the_readme() -> None:
     assert any("scripts/install.sh /opt/venv" in line for line in stages()["builder"])
 
 
+def test_with_hashes_the_writer_of_the_bill_of_materials_is_checked_as_well() -> None:
+    """It runs beside what it describes, and could change it."""
+    (install,) = (line for line in stages()["builder"] if "cyclonedx-py" in line)
+    without, _, rest = install.partition(" else ")
+    assert '[ -z "${HASHES}" ]' in without
+    checked = [command for command in rest.partition(" fi ")[0].split("&&") if "pip install" in command]
+    assert all("--require-hashes" in command or "--dry-run" in command for command in checked)
+    assert len(checked) == 2
+
+
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
 def test_the_last_stage_installs_nothing_and_runs_as_nobody_in_particular(path: Path) -> None:
     runtime = stages(path)["runtime"]

@@ -148,16 +148,15 @@ def test_a_line_that_is_no_pin_with_hashes_is_refused(report: Path, tmp_path: Pa
     assert repr(line) in done.stderr
 
 
-def wheel(folder: Path, *, name: str, content: str) -> str:
+def wheel(folder: Path, *, name: str, content: str, version: str = "1.0") -> str:
     """Write a wheel of one module; return its SHA-256."""
-    path = folder / f"{name}-1.0-py3-none-any.whl"
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    about = f"{name}-{version}.dist-info"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{name}.py", content)
-        archive.writestr(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        archive.writestr(
-            f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        archive.writestr(f"{name}-1.0.dist-info/RECORD", "")
+        archive.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{about}/RECORD", "")
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -188,3 +187,22 @@ def test_pip_refuses_another_file_than_the_one_whose_hash_is_locked(tmp_path: Pa
     assert refused.returncode != 0
     assert "DO NOT MATCH THE HASHES" in refused.stderr
     assert not (tmp_path / "bad" / "torch.py").exists()
+
+
+@pytest.mark.slow
+def test_what_builds_the_checkout_does_not_run_before_its_hash_is_checked(tmp_path: Path) -> None:
+    ran, index, lock = tmp_path / "ran", tmp_path / "index", tmp_path / "hashes.txt"
+    index.mkdir()
+    wheel(index, name="hatchling", content=f"open({str(ran)!r}, 'w').close()\n", version="1.99")
+    wheel(index, name="editables", content="", version="1.0")
+    names = ("hatchling", "editables", "packaging", "pathspec", "pluggy", "tomlkit", "trove-classifiers")
+    lock.write_text("".join(f"{name}==1.99 --hash=sha256:{'0' * 64}\n" for name in names))
+    python = tmp_path / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    settings = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index), "PIP_CONFIG_FILE": os.devnull}
+    done = install(str(tmp_path / "venv"), "bot", HASHES=str(lock), **settings)
+    assert done.returncode != 0
+    assert not ran.exists()
+    assert "hatchling" in done.stderr
