@@ -126,12 +126,12 @@ class RunningPool(RunningHost):
         archive = await in_thread(
             lambda: ArchiveFolder.read(source, model_store=self._settings.model_store, scratch=self._scratch)
         )
-        # Confined workers cannot keep bytecode themselves, and each would compile all of it again.
-        await compile_code(archive.folder)
         held = PooledVersion(name, model, archive, self._shared, backoff_s=self._settings.restart_backoff_s)
-        self._versions[model, version] = held
         try:
             async with asyncio.timeout(timeout_s):
+                # Confined workers cannot keep bytecode themselves, and each would compile all of it again.
+                await compile_code(archive.folder)
+                self._versions[model, version] = held
                 await held.load(workers)
         except BaseException as fault:
             if self._versions.get((model, version)) is held:

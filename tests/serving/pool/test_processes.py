@@ -145,6 +145,23 @@ def test_a_handler_that_cannot_be_loaded_is_told_with_its_reason(
     asyncio.run(asyncio.wait_for(scene(), 90))
 
 
+def test_the_time_of_a_load_bounds_the_compilation_of_its_code_too(
+    pooled: Pooled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless = tmp_path / "python"
+    endless.write_text("#!/bin/sh\nexec sleep 600\n")
+    endless.chmod(0o755)
+
+    async def scene() -> None:
+        async with pooled() as running:
+            monkeypatch.setattr(sys, "executable", str(endless))
+            with pytest.raises(WorkerHostError, match="within 1 s"):
+                await running.register("pooled_1.mar", **RAW, workers=1, timeout_s=1)
+            assert (await running.take_census()).look_at(**RAW) is None
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
 RAW_SOCKET = """
 import os, socket, stat, sys
 class Handler:
