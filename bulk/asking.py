@@ -69,7 +69,7 @@ def request_of(song: Song, options: Mapping[str, Any]) -> CommentaryRequest:
     """
     if song.error:
         raise ContractError(ErrorCode.INVALID_ARGUMENT, "", song.error)
-    return CommentaryRequest.from_mapping(
+    request = CommentaryRequest.from_mapping(
         {
             **options,
             "genres": genres_of(song),
@@ -78,6 +78,8 @@ def request_of(song: Song, options: Mapping[str, Any]) -> CommentaryRequest:
             "seed": _seed(song),
         }
     )
+    id_of(song)  # also beside a seed a wrong id is an error: the number of the row would stand for it, unseen
+    return request
 
 
 def check_options(options: Mapping[str, Any]) -> None:

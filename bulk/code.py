@@ -11,13 +11,20 @@ from training.worker_code import worker_code_sha256
 
 _MODULES: Final = ("asking.py", "songs.py", "writing.py")
 """Modules of this package that decide the bytes."""
-_LIBRARIES: Final = ("numpy", "pyarrow", "torch")
+_LIBRARIES: Final = ("numpy", "pyarrow", "torch", "numba", "llvmlite")
 """Libraries whose release may change the bytes."""
 
 
 def libraries() -> dict[str, str]:
-    """Return the releases of the libraries that decide the bytes of a part."""
-    return {name: metadata.version(name) for name in _LIBRARIES}
+    """Return the releases of the libraries that decide the bytes of a part; empty for one that is not installed."""
+    return {name: _release(name) for name in _LIBRARIES}
+
+
+def _release(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def code_sha256() -> str:

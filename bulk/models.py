@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from bulk.errors import ModelError
-from foundation.archive_members import ArchiveMembersError, check_members
+from foundation.archive_members import check_members
 from foundation.hashes import open_sha256
 from foundation.model_versions import VersionName, VersionNameError
 from foundation.signatures import SIGNATURE_SUFFIX, SignatureError, TrustedKeys
@@ -140,7 +140,7 @@ def _named(file: BinaryIO) -> tuple[str, str]:
             check_members(opened.infolist())
             config: dict[str, Any] = json.loads(opened.read(ARCHIVE_CONFIG))
         return str(config["model"]), str(config["version"])
-    except (ArchiveMembersError, zipfile.BadZipFile, KeyError, TypeError, ValueError, RecursionError) as cause:
+    except Exception as cause:  # whatever a damaged member makes zipfile raise
         raise ModelError(f"{getattr(file, 'name', 'the file')} is not an archive of deephypebot: {cause}") from cause
 
 

@@ -107,8 +107,22 @@ def _parquet(path: Path) -> Iterator[_Row]:
         _check_names(path, names)
         columns = [name for name in COLUMNS if name in names]
         for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=columns, use_threads=False):
-            for values in batch.to_pylist():
-                yield _plain(values), ""
+            yield from _rows_of(batch)
+
+
+def _rows_of(batch: pa.RecordBatch) -> Iterator[_Row]:
+    """Yield the rows of a batch; a value that Python cannot hold, such as a text not in UTF-8, is its row's error."""
+    try:
+        rows = batch.to_pylist()
+    except (ValueError, OverflowError) as fault:
+        if len(batch) == 1:
+            yield {}, f"the row cannot be read: {fault}"
+            return
+        for row in range(len(batch)):
+            yield from _rows_of(batch.slice(row, 1))
+    else:
+        for values in rows:
+            yield _plain(values), ""
 
 
 def _csv(path: Path) -> Iterator[_Row]:

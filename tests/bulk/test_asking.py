@@ -54,6 +54,7 @@ def test_seeds_of_all_formats_are_read(given: Any, seed: int) -> None:
         ({"genres": [], "seed": True}, "seed", "bool"),
         ({"genres": [], "seed": [1]}, "seed", "list"),
         ({"genres": [], "id": [1]}, "id", "must be a text or a whole number, got list"),
+        ({"genres": [], "id": [1], "seed": 7}, "id", "must be a text or a whole number, got list"),
         ({"genres": [], "title": 1999}, "title", "int"),
         ({"genres": [], "title": "t" * 201}, "title", "200"),
     ],

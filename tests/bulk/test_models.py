@@ -10,6 +10,7 @@ from bulk.errors import ModelError
 from bulk.models import Model, find_model
 from foundation.hashes import file_sha256
 from foundation.signatures import SIGNATURE_SUFFIX, SigningKey, new_key_pair
+from handlers.contract import ARCHIVE_CONFIG
 from handlers.model.bundle import Bundle, bundle_sha256
 from serving.errors import ArchiveError, SecurityError
 from serving.registry.client import Registry
@@ -90,6 +91,23 @@ def test_a_file_that_is_not_an_archive_is_told(tmp_path: Path, folder: Path, con
     path = tmp_path / "lcgan_2.mar"
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r"lcgan_2\.mar is not an archive of deephypebot"):
+        find(path, folder)
+
+
+@pytest.mark.parametrize("damage", ["bits", "zip version"])
+def test_an_archive_whose_configuration_is_damaged_is_told(
+    archive: Path, folder: Path, tmp_path: Path, damage: str
+) -> None:
+    path = tmp_path / "lcgan_3.mar"
+    content = bytearray(archive.read_bytes())
+    with zipfile.ZipFile(archive) as opened:
+        at, directory = opened.getinfo(ARCHIVE_CONFIG).header_offset, opened.start_dir
+    if damage == "bits":
+        content[at + 70 : at + 110] = bytes(40)
+    else:
+        content[directory + 6] = 255
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"lcgan_3\.mar is not an archive of deephypebot"):
         find(path, folder)
 
 

@@ -71,6 +71,20 @@ def test_rows_that_cannot_be_read_keep_their_place(tmp_path: Path) -> None:
     ]
 
 
+def test_a_row_of_parquet_with_a_value_that_python_cannot_hold_keeps_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "songs.parquet"
+    texts = pa.array([b"pop", b"\xff", b"rock", b"jazz"])
+    table = {
+        "genres": pa.Array.from_buffers(pa.string(), len(texts), texts.buffers()),
+        "id": pa.array([1, 2, 2**62, 4], pa.timestamp("us")),
+    }
+    pq.write_table(pa.table(table), path)
+    songs = list(read_songs(path))
+    assert [song.row for song in songs] == [1, 2, 3, 4]
+    assert [song.values.get("genres") for song in songs] == ["pop", None, None, "jazz"]
+    assert [song.error.partition(":")[0] for song in songs] == ["", *["the row cannot be read"] * 2, ""]
+
+
 def test_a_quote_that_is_never_closed_is_an_error_of_its_row(tmp_path: Path) -> None:
     songs = list(read_songs(write(tmp_path / "songs.csv", 'genres\npop\n"' + "x" * 2**20 + "\n")))
     assert songs[0].error == ""
