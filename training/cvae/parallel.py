@@ -146,7 +146,9 @@ def init_process_group(
         torch.cuda.set_device(device)
     choose_interface()
     with lost_ranks_reported():
-        store, rank, world_size = next(rendezvous("env://", timeout=EXCHANGE_TIMEOUT))
+        shared, rank, world_size = next(rendezvous("env://", timeout=EXCHANGE_TIMEOUT))
+    # The store outlives the processes that `torchrun --max-restarts` replaces: what they left is not for the next ones.
+    store = PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", shared)
     meeting = Meeting(store=PrefixStore("deephypebot", store), rank=rank, world_size=world_size)
     meeting.join(waiting)
     with lost_ranks_reported():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 
+import handlers.model
 from foundation.version import project_version
 from handlers.model.vocabulary import Vocabulary
 from training.corpus import Corpus
@@ -36,9 +38,10 @@ def shared_facts(corpus: Corpus, settings: TrainSettings, plan: TrainPlan) -> di
 
 def _steps_code() -> str:
     """Return the SHA-256 of the code that takes the steps; checkouts of many commits have the same release."""
-    folder = Path(__file__).parents[1] / "cvae"
-    code = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
-    return hashlib.sha256(code).hexdigest()
+    # The decoder that is trained is the worker's own.
+    folders = (Path(__file__).parents[1] / "cvae", Path(handlers.model.__file__).parent)
+    modules = chain.from_iterable(sorted(folder.glob("*.py")) for folder in folders)
+    return hashlib.sha256(b"".join(path.read_bytes() for path in modules)).hexdigest()
 
 
 def run_worker_rank(corpus: Corpus, settings: TrainSettings, plan: TrainPlan) -> None:

@@ -6,11 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import distributed
+from torch.distributed import HashStore  # type: ignore[attr-defined]  # torch has no type for it
+from torch.distributed.distributed_c10d import Store
 
 from tests.training.cvae.toy_training import SETTINGS, STEPS_PER_EPOCH, TRAIN, VALID
 from tests.training.torchrun import torchrun
 from tests.training.toy_sentences import toy_config, toy_sentences
+from training.cvae import parallel
 from training.cvae.loop import CvaeLoop
+from training.cvae.meeting import Meeting
 from training.cvae.parallel import ProcessGroup, init_process_group
 from training.cvae.training import train_cvae
 from training.errors import SettingError
@@ -132,3 +137,25 @@ def test_a_gpu_by_number_for_many_processes_is_an_error(monkeypatch: pytest.Monk
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(SettingError, match="--device cuda, not cuda:1"), init_process_group("cuda:1"):
         pass
+
+
+def test_processes_that_torchrun_starts_again_do_not_read_what_those_before_them_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`torchrun --max-restarts` keeps its store: old facts and addresses would be those of processes that are gone."""
+    shared, exchanges, meetings = HashStore(), list[Store](), list[Store]()
+    monkeypatch.setattr(parallel, "rendezvous", lambda *_args, **_options: iter([(shared, 0, 2)]))
+    monkeypatch.setattr(distributed, "init_process_group", lambda *_args, store, **_options: exchanges.append(store))
+    monkeypatch.setattr(distributed, "destroy_process_group", lambda: None)
+    monkeypatch.setattr(Meeting, "join", lambda *_: None)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    for attempt in ("0", "1"):
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", attempt)
+        with init_process_group("cpu") as (process_group, _):
+            assert process_group.meeting is not None
+            meetings.append(process_group.meeting.store)
+    for first, second in (exchanges, meetings):
+        first.set("address", "of the first attempt")
+        assert first.check(["address"])
+        assert not second.check(["address"])
