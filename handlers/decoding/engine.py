@@ -21,9 +21,8 @@ import torch
 from torch import Tensor
 
 from handlers.decoding.batched import BatchedDecode, Parts
-from handlers.decoding.compiled import loading
 from handlers.decoding.compiled.decode import CompiledDecode
-from handlers.decoding.compiled.step import CompiledStep
+from handlers.decoding.compiled.step import compiled_step
 from handlers.decoding.constraints.grammar import Grammar
 from handlers.decoding.constraints.lexicon_words import LexiconWords
 from handlers.decoding.constraints.name_repeats import NameRepeats
@@ -122,18 +121,16 @@ class Engine:
                     num_outputs = padded_outputs(len(bundle.vocabulary))
                     lexicon_words = LexiconWords(bundle.lexicon, num_outputs, self.device)
                     name_repeats = NameRepeats(bundle.vocabulary)
-                wanted = self.device.type == "cpu" if compiled is None else compiled
-                compiled_kernels = loading.load() if wanted else None
-                if compiled and compiled_kernels is None:
+                wanted = self.device.type == "cpu" and compiled is not False
+                tables = RuleTables.of(grammar, word_repeats, lexicon_words=lexicon_words, name_repeats=name_repeats)
+                step = compiled_step(self._folded, self.precision, tables) if wanted else None
+                if compiled and wanted and step is None:
                     raise ValueError(
                         "there is no compiled decode: numba is not installed, or does not load (see the log)"
                     )
-                self.compiled = compiled_kernels is not None
-                tables = RuleTables.of(grammar, word_repeats, lexicon_words=lexicon_words, name_repeats=name_repeats)
+                self.compiled = step is not None
                 self._parts = Parts(
-                    step=Step(self._folded, self.precision)
-                    if compiled_kernels is None
-                    else CompiledStep(self._folded, self.precision, compiled_kernels, tables),
+                    step=Step(self._folded, self.precision) if step is None else step,
                     grammar=grammar,
                     word_repeats=word_repeats,
                     lexicon_words=lexicon_words,

@@ -17,7 +17,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -65,12 +65,21 @@ def _load() -> Kernels:
 
     from handlers.decoding.compiled import kernel  # noqa: PLC0415 - imports numba
 
-    entries = [getattr(kernel, name) for name in Kernels._fields]
     folder = cache_folder()
     if folder is None:
-        return Kernels(*(njit(**_OPTIONS)(each) for each in entries))
+        return unkept()
     with _kept_in(folder):
-        return Kernels(*(njit(cache=True, **_OPTIONS)(each) for each in entries))
+        return Kernels(*(njit(cache=True, **_OPTIONS)(getattr(kernel, name)) for name in Kernels._fields))
+
+
+@cache
+def unkept() -> Kernels:
+    """Return a compiled decode whose code is this process's alone."""
+    from numba import njit  # noqa: PLC0415 - see `_load`
+
+    from handlers.decoding.compiled import kernel  # noqa: PLC0415 - imports numba
+
+    return Kernels(*(njit(**_OPTIONS)(getattr(kernel, name)) for name in Kernels._fields))
 
 
 def cache_folder() -> Path | None:
@@ -126,13 +135,17 @@ def one_compiles() -> Iterator[None]:
     if folder is None:
         yield
         return
-    with (folder / _LOCK).open("w") as file, _without_scipy():
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with ExitStack() as held:
+        held.enter_context(_without_scipy())
+        try:
+            fcntl.flock(held.enter_context((folder / _LOCK).open("w")), fcntl.LOCK_EX)
+        except OSError as cause:  # a network's folder without locks, a full disk
+            _log.warning("%s cannot be locked (%s): workers that start together may all compile", folder, cause)
         yield
 
 
 def forget() -> None:
-    """Remove the code that is kept: it is damaged, or was not made by this package."""
+    """Remove the code that is kept: it is damaged, was not made by this package, or was not written to its end."""
     folder = cache_folder()
     for path in () if folder is None else folder.glob("*.nb[ci]"):
         path.unlink(missing_ok=True)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from handlers.decoding.compiled.arguments import Rules, Scratch, Sequences
-from handlers.decoding.compiled.loading import Kernels, forget, one_compiles
+from handlers.decoding.compiled.loading import Kernels, forget, load, one_compiles, unkept
 from handlers.decoding.folded import BLOCK, FoldedDecoder
 from handlers.decoding.matmul import PackedLinear, Precision
 from handlers.decoding.rule_tables import RuleTables
@@ -77,14 +77,25 @@ class CompiledStep(Products):
             has_names=tables.has_names,
         )
 
-        sizes = folded.config.hidden_size, folded.config.embedding_size
         with one_compiles():
+            self._make_ready(folded.config.hidden_size, folded.config.embedding_size)
+
+    def _make_ready(self, hidden: int, embedding: int) -> None:
+        """Compile the kernels, or find what was compiled; without the code that is kept where that is of no use."""
+        others: Callable[[], Kernels]
+        for reason, others in (
+            ("the compiled decode that is kept does not load; it is compiled again", lambda: self._kernels),
+            ("the compiled decode cannot be kept; this process compiles for itself", unkept),
+        ):
             try:
-                self._compile(*sizes)
-            except Exception:  # noqa: BLE001 - whatever a damaged file makes numba raise
-                _log.exception("the compiled decode that is kept does not load; it is compiled again")
+                self._compile(hidden, embedding)
+            except Exception:  # noqa: BLE001 - whatever numba raises for a damaged file, or for a full disk
+                _log.exception(reason)
                 forget()
-                self._compile(*sizes)
+                self._kernels = others()
+            else:
+                return
+        self._compile(hidden, embedding)
 
     def _compile(self, hidden: int, embedding: int) -> None:
         """Call the kernels for no row: the first call compiles, or finds what another process has compiled."""
@@ -170,6 +181,18 @@ class CompiledStep(Products):
         kernels.scale_rows(0, used, self._has_scales, projected_ME.numpy(), rows.output_ME, rows.scale_M)
         product_MW = self._output(projected_ME).numpy()
         return sum(_shared(choose, count, scratch))
+
+
+def compiled_step(folded: FoldedDecoder, precision: Precision, tables: RuleTables) -> CompiledStep | None:
+    """Return the compiled step, or None where numba is not there or does not compile it; the reason is logged."""
+    kernels = load()
+    if kernels is None:
+        return None
+    try:
+        return CompiledStep(folded, precision, kernels, tables)
+    except Exception:  # noqa: BLE001 - a release of numba that takes other code, or a processor that it does not know
+        _log.exception("numba does not compile the decode; torch decodes instead")
+        return None
 
 
 class Rows:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import errno
+import fcntl
+import importlib
 import json
 import math
 import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -205,9 +208,11 @@ def test_processors_with_narrower_registers_write_the_same_to_the_last_bit_from_
 
 @pytest.fixture
 def _unloaded() -> Iterator[None]:
-    loading.load.cache_clear()
+    for each in (loading.load, loading.unkept):
+        each.cache_clear()
     yield
-    loading.load.cache_clear()
+    for each in (loading.load, loading.unkept):
+        each.cache_clear()
 
 
 @pytest.mark.usefixtures("_unloaded")
@@ -230,6 +235,61 @@ def test_a_numba_that_does_not_load_is_logged_and_torch_decodes(
     monkeypatch.setattr(loading, "_load", broken)
     assert not Engine(bundle).compiled
     assert "torch decodes instead" in caplog.text
+
+
+def _pretend(monkeypatch: pytest.MonkeyPatch, kept: Exception, own: Exception | None = None) -> None:
+    """Let numba fail at the first call of what it keeps, and perhaps of what it does not; the rest is plain Python."""
+
+    def njit(*, cache: bool = False, **_options: object) -> Callable[[Any], Any]:
+        def decorated(function: Any) -> Any:
+            fault = kept if cache else own
+
+            def failing(*_arguments: object) -> None:
+                assert fault is not None
+                raise fault
+
+            return function if fault is None else failing
+
+        return decorated
+
+    importlib.import_module("handlers.decoding.compiled.kernel")  # what it imports is numba's own for all tests
+    monkeypatch.setattr(numba, "njit", njit)
+
+
+@pytest.mark.usefixtures("_unloaded")
+def test_a_full_disk_keeps_no_code_and_stops_no_worker(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(KERNEL_CACHE_VARIABLE, str(tmp_path))
+    _pretend(monkeypatch, kept=OSError(errno.ENOSPC, "No space left on device"))
+    step = Engine(bundle)._parts.step
+    assert isinstance(step, CompiledStep)
+    assert step._kernels is loading.unkept()
+    assert "cannot be kept; this process compiles for itself" in caplog.text
+
+
+@pytest.mark.usefixtures("_unloaded")
+def test_a_numba_that_does_not_compile_is_logged_and_torch_decodes(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(KERNEL_CACHE_VARIABLE, str(tmp_path))
+    _pretend(monkeypatch, kept=TypeError("no such instruction"), own=TypeError("no such instruction"))
+    assert not Engine(bundle).compiled
+    assert "no such instruction" in caplog.text
+    assert "torch decodes instead" in caplog.text
+    with pytest.raises(ValueError, match="does not load"):
+        Engine(bundle, compiled=True)
+
+
+def test_a_folder_without_locks_stops_no_worker(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_locks(*_arguments: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    assert Engine(bundle).compiled
+    assert "cannot be locked" in caplog.text
 
 
 def test_code_is_kept_where_its_owner_alone_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
