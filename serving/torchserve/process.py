@@ -103,11 +103,9 @@ async def start_instance(settings: TorchServeSettings) -> Instance:
         JavaMissingError: Java is not installed.
         TorchServeError: TorchServe is not installed, dies, or does not answer in time.
     """
-    jar = _find_jar()
-    java = find_java()
     for attempt in range(1, _PORT_ATTEMPTS + 1):
         try:
-            return await _start_once(settings, java, jar)
+            return await _start_once(settings, find_java(), _find_jar())
         except _PortTakenError:
             # Another process took one of the ports between the check and the start of the JVM.
             if attempt == _PORT_ATTEMPTS:
