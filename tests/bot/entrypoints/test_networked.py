@@ -35,6 +35,7 @@ from tests.bot.helpers.networked import (
     with_all_accounts,
     write_config,
 )
+from tests.serving.collector import collecting
 
 pytestmark = pytest.mark.slow
 
@@ -147,10 +148,17 @@ def test_whatever_goes_wrong_out_there_everything_is_done_once(
 def test_once_in_the_sandbox_goes_from_a_timeline_to_posts(gateway: Any, tmp_path: Path) -> None:
     """The command as people type it, with samples over the gateway's protocol and genres over Spotify's."""
     command = [sys.executable, "-m", "deephypebot", "bot", "once", "--sandbox", "--target", gateway.target]
-    done = subprocess.run(
-        [*command, "--workspace", str(tmp_path)], check=False, capture_output=True, text=True, timeout=120
-    )
+    with collecting() as collector:
+        done = subprocess.run(
+            [*command, "--workspace", str(tmp_path)],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url},
+        )
     assert done.returncode == 0, done.stderr
+    assert collector.events == [], "verdicts that nobody gave"
     assert "read 7 new source posts" in done.stderr
     assert "a curator accepts" in done.stderr
     posted = [line for line in done.stdout.splitlines() if line.startswith("posted: ")]
