@@ -126,7 +126,14 @@ class RunningPool(RunningHost):
         archive = await in_thread(
             lambda: ArchiveFolder.read(source, model_store=self._settings.model_store, scratch=self._scratch)
         )
-        held = PooledVersion(name, model, archive, self._shared, backoff_s=self._settings.restart_backoff_s)
+        held = PooledVersion(
+            name,
+            model,
+            archive,
+            self._shared,
+            backoff_s=self._settings.restart_backoff_s,
+            load_timeout_s=timeout_s,
+        )
         try:
             async with asyncio.timeout(timeout_s):
                 # Confined workers cannot keep bytecode themselves, and each would compile all of it again.

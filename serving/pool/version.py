@@ -62,16 +62,25 @@ class PooledVersion:
         archive: its unpacked archive.
         shared: what its workers share with those of other versions.
         backoff_s: first and longest pause before a worker is started again.
+        load_timeout_s: time for a worker to load the version, after which it is ended and another one started.
     """
 
     def __init__(
-        self, name: str, model: str, archive: ArchiveFolder, shared: Surroundings, *, backoff_s: tuple[float, float]
+        self,
+        name: str,
+        model: str,
+        archive: ArchiveFolder,
+        shared: Surroundings,
+        *,
+        backoff_s: tuple[float, float],
+        load_timeout_s: float,
     ) -> None:
         self._name = name
         self._model = model
         self._archive = archive
         self._shared = shared
         self._backoff_s = backoff_s
+        self._load_timeout_s = load_timeout_s
         self._slots: list[_Slot] = []
         self._next_index = 0
         self._jobs: deque[_Job] = deque()
@@ -172,7 +181,7 @@ class PooledVersion:
         slot.worker = worker = await WorkerProcess.start(self._shared, slot.id)
         ending = asyncio.create_task(worker.process.wait())
         try:
-            await worker.load(self._archive, model=self._model, index=slot.index)
+            await self._load(worker, slot.index)
             slot.is_ready, slot.failed_starts = True, 0
             if not slot.loaded.done():
                 slot.loaded.set_result(None)
@@ -184,6 +193,14 @@ class PooledVersion:
             await worker.end()
             await ending
             slot.worker = None
+
+    async def _load(self, worker: WorkerProcess, index: int) -> None:
+        try:
+            async with asyncio.timeout(self._load_timeout_s):
+                await worker.load(self._archive, model=self._model, index=index)
+        except TimeoutError as cause:
+            reason = f"a worker did not load {self._name} within {self._load_timeout_s:g} s; see workers.log"
+            raise WorkerHostError(reason) from cause
 
     async def _next(self, worker: WorkerProcess, ending: asyncio.Task[int]) -> list[_Job]:
         """Return the rows of the next call; none when the worker has ended."""

@@ -120,6 +120,23 @@ def test_a_version_whose_workers_cannot_start_any_more_is_to_be_loaded_again(poo
     asyncio.run(asyncio.wait_for(scene(), 60))
 
 
+def test_a_worker_in_a_dead_ones_place_that_hangs_while_it_loads_is_ended_and_counts_as_one_that_cannot(
+    pooled: Pooled,
+) -> None:
+    async def scene() -> None:
+        async with pooled() as running:
+            await register(running)
+            held = running._versions["pooled", "1"]
+            held._load_timeout_s = 0.5
+            (worker,) = held.look()
+            folder = Path(psutil.Process(worker.pid).cwd())
+            (folder / "echo_handler.py").write_text("import time\ntime.sleep(600)\n")
+            os.kill(worker.pid, signal.SIGKILL)
+            await until(lambda: held.failed_starts >= HOPELESS_STARTS)
+
+    asyncio.run(asyncio.wait_for(scene(), 60))
+
+
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
