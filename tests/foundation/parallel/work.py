@@ -63,12 +63,3 @@ def _process(_number: int) -> int:
 
 def prepare_processes() -> Callable[[int], int]:
     return _process
-
-
-def _waits(_number: int) -> int:
-    time.sleep(600)
-    return 0
-
-
-def prepare_waiting() -> Callable[[int], int]:
-    return _waits
