@@ -9,7 +9,11 @@ ROOT = Path(__file__).parents[2]
 WANTED = "".join((ROOT / name).read_text() for name in ("mlflow/stores.txt", "tests/stores/requirements.txt"))
 
 
-@pytest.mark.parametrize(("installed", "is_made"), [(WANTED, False), ("boto3==1.0.0\n", True), (None, True)])
+@pytest.mark.parametrize(
+    ("installed", "is_made"),
+    [(WANTED, False), ("boto3==1.0.0\n", True), (None, True)],
+    ids=["these", "others", "none"],
+)
 def test_the_environment_of_the_stores_is_made_again_when_their_releases_change(
     tmp_path: Path, installed: str | None, is_made: bool
 ) -> None:

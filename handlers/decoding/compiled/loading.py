@@ -89,7 +89,9 @@ def cache_folder() -> Path | None:
     try:
         make_private(folder.parent)
         make_private(folder)
-        keep_writers_out(folder)
+        # Another user who can write one of them can put a folder of their own in the place of the next.
+        for each in (folder.parent.parent, folder.parent, folder):
+            keep_writers_out(each)
         tempfile.TemporaryFile(dir=folder).close()
     except (OSError, RuntimeError) as cause:
         _log.warning("compiled code cannot be kept (%s); name a folder of your own in %s", cause, KERNEL_CACHE_VARIABLE)

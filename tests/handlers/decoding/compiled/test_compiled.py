@@ -304,6 +304,21 @@ def test_code_is_kept_where_its_owner_alone_writes(tmp_path: Path, monkeypatch: 
     assert loading.cache_folder() is None
 
 
+def test_nobody_else_can_put_another_folder_in_the_place_of_the_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KERNEL_CACHE_VARIABLE, str(tmp_path))
+    folder = tmp_path / "deephypebot" / "kernels"
+    folder.mkdir(parents=True)
+    for each in (folder, folder.parent):
+        each.chmod(0o777)
+    assert loading.cache_folder() is not None
+    assert [each.stat().st_mode & 0o022 for each in (folder, folder.parent)] == [0, 0]
+    if os.geteuid() == 0:
+        os.chown(folder.parent, 12345, 12345)
+        assert loading.cache_folder() is None, "its owner can rename what is in it"
+
+
 def test_code_of_modules_with_a_name_of_their_own_is_kept_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
