@@ -31,6 +31,8 @@ _OUR_PACKAGES: Final = (
     "foundation", "training", "handlers", "serving", "bot", "bulk", "experiments", "loadtest", "benchmarks",
     "deephypebot_demo",
 )  # fmt: skip
+_OF_OPTIONS: Final = ("ray",)
+"""Packages that an option of some commands needs, each in an extra of its own name."""
 _ESCAPED: Final = "deephypebot-escaped"
 """Name of the error handler for characters that a stream cannot encode."""
 _QUIET: Final = {
@@ -213,7 +215,8 @@ def main() -> None:
             _fail(f"this command needs the package {missing}, which this installation leaves out")
         if missing in _OUR_PACKAGES or entry is None:
             raise
-        _fail(f"{arguments[0]} needs {missing}, which is not installed: pip install 'deephypebot[{entry.extra}]'")
+        extras = f"{entry.extra},{missing}" if missing in _OF_OPTIONS else entry.extra
+        _fail(f"{arguments[0]} needs {missing}, which is not installed: pip install 'deephypebot[{extras}]'")
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+import deephypebot
 from deephypebot import COMMANDS, SUBGROUPS, Entry, build_app
 
 PARTS = {f"{group} {name}": entry for group, parts in SUBGROUPS.items() for name, entry in parts.items()}
@@ -200,3 +202,24 @@ def test_a_command_that_is_not_installed_has_nothing_to_complete_and_no_complain
         [sys.executable, "-c", program], env={**os.environ, **line}, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+
+
+@pytest.mark.parametrize(("missing", "extras"), [("torch", "serve"), ("ray", "serve,ray")])
+def test_a_package_that_is_not_installed_is_told_with_the_extras_that_bring_it(
+    missing: str, extras: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def build(_arguments: object) -> Any:
+        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+
+    monkeypatch.setattr(deephypebot, "build_app", build)
+    for name in ("_write_whatever_comes", "_quieten_libraries"):
+        monkeypatch.setattr(deephypebot, name, lambda: None)
+    for module, name in ((sys, "excepthook"), (threading, "excepthook"), (sys, "unraisablehook")):
+        monkeypatch.setattr(module, name, getattr(module, name))  # put back after the test
+    monkeypatch.setattr(sys, "argv", ["deephypebot", "generate-many"])
+    with pytest.raises(SystemExit) as ended:
+        deephypebot.main()
+    assert ended.value.code == 1
+    assert f"generate-many needs {missing}, which is not installed: pip install 'deephypebot[{extras}]'" in (
+        capsys.readouterr().err
+    )

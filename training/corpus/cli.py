@@ -75,6 +75,8 @@ def build(
 
     if max_words < min_words:
         raise typer.BadParameter(f"must be at least --min-words ({min_words})", param_hint="--max-words")
+    if address and engine is EngineName.LOCAL:
+        raise typer.BadParameter("it is the address of a Ray cluster: add --engine ray", param_hint="--address")
     settings = CorpusSettings(
         limits=SentenceLimits(min_words=min_words, max_words=max_words, max_other_names=max_other_names),
         min_posts_per_genre=min_posts_per_genre,

@@ -76,7 +76,13 @@ def test_build_keeps_as_many_names_in_a_sentence_as_it_is_told(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "options",
-    [["--max-words", "3"], ["--min-posts-per-genre", "0"], ["--max-openings", "0"], ["--max-other-names", "-1"]],
+    [
+        ["--max-words", "3"],
+        ["--min-posts-per-genre", "0"],
+        ["--max-openings", "0"],
+        ["--max-other-names", "-1"],
+        ["--address", "10.0.0.1:6379"],
+    ],
 )
 def test_build_refuses_options_that_cannot_work(tmp_path: Path, options: list[str]) -> None:
     posts = _posts(tmp_path, "The drums are loud.")
