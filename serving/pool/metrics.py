@@ -22,6 +22,9 @@ from serving.errors import WorkerHostError
 _log = logging.getLogger(__name__)
 
 _FILE: Final = Path(__file__).parents[1] / "workers" / "metrics.yaml"
+_MOST_SERIES: Final = 1000
+"""Series of a metric: each takes memory for as long as the service runs."""
+_LONGEST_LABEL: Final = 200
 _HOST_LABEL: Final = "Hostname"
 _KINDS: Final[Mapping[str, type[Counter | Gauge | Histogram]]] = {
     "counter": Counter,
@@ -40,6 +43,8 @@ class PoolMetrics:
         self.registry: Final = CollectorRegistry()
         self._hostname = socket.gethostname()
         self._metrics: dict[str, Counter | Gauge | Histogram] = {}
+        self._series: dict[str, set[tuple[str, ...]]] = {}
+        """Values of labels that each metric has had."""
         self.names: dict[str, list[str]] = {}
         """Names of the metrics by their kind, as workers are told."""
         document: dict[str, Any] = yaml.safe_load(_FILE.read_text(encoding="utf-8"))["model_metrics"]
@@ -52,12 +57,12 @@ class PoolMetrics:
     def add(self, taken: Iterable[Sequence[Any]]) -> None:
         """Count what a worker has counted since its last message: names, values, and values of labels.
 
-        The code of an archive sends them, so one that does not fit is left out.
+        The code of an archive sends them, so one that does not fit is left out, and so are series beyond the limit.
         """
         for entry in taken:
             try:
                 name, value, labels = entry
-                child = self._metrics[name].labels(*labels, self._hostname)
+                child = self._metrics[name].labels(*self._checked(name, labels), self._hostname)
                 if isinstance(child, Counter):
                     child.inc(value)
                 elif isinstance(child, Gauge):
@@ -66,6 +71,19 @@ class PoolMetrics:
                     child.observe(value)
             except (KeyError, ValueError, TypeError) as fault:
                 _log.debug("a worker counts %r, which is not in the metrics file: %r", entry, fault)
+
+    def _checked(self, name: str, labels: Iterable[object]) -> tuple[str, ...]:
+        """Return values of labels as texts.
+
+        Raises:
+            ValueError: one is too long, or the metric has too many series.
+        """
+        values, known = tuple(map(str, labels)), self._series.setdefault(name, set())
+        if values not in known:
+            if len(known) >= _MOST_SERIES or any(len(value) > _LONGEST_LABEL for value in values):
+                raise ValueError(f"{name} has {len(known)} series, and labels of {[len(value) for value in values]}")
+            known.add(values)
+        return values
 
 
 class _QuietHandler(WSGIRequestHandler):

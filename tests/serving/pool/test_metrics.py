@@ -28,3 +28,15 @@ def test_counts_of_several_workers_are_summed_up_and_what_fits_no_metric_is_left
     assert values["deephypebot_worker_decode_seconds_count"] == 2
     assert values["deephypebot_worker_decode_seconds_sum"] == 0.5
     assert values.get("deephypebot_worker_tokens_total", 0) == 0
+
+
+def test_the_code_of_an_archive_cannot_fill_the_memory_with_series() -> None:
+    metrics = PoolMetrics()
+    metrics.add(["deephypebot_worker_errors_total", 1, ["lcgan", "2", "code", str(n)]] for n in range(3000))
+    metrics.add([["deephypebot_worker_errors_total", 1, ["lcgan", "2", "code", "x" * 10_000]]])
+    metrics.add([["deephypebot_worker_errors_total", 1, ["lcgan", "2", "code", "0"]]])
+    page = generate_latest(metrics.registry).decode()
+    series = [line for line in page.splitlines() if line.startswith("deephypebot_worker_errors_total{")]
+    assert len(series) == 1000
+    assert [line.endswith(" 2.0") for line in series if 'field="0"' in line] == [True]
+    assert "xxx" not in page
