@@ -221,7 +221,7 @@ class WorkerProcess:
     async def _receive(self) -> tuple[dict[str, Any], bytes]:
         try:
             sizes = worker.LENGTHS.unpack(await self._reader.readexactly(worker.LENGTHS.size))
-            if max(sizes) <= worker.MAX_FRAME_BYTES:
+            if sizes[0] <= worker.MAX_DOCUMENT_BYTES and sizes[1] <= worker.MAX_FRAME_BYTES:
                 document, blob = [await self._reader.readexactly(size) for size in sizes]
                 decoded = json.loads(document)
                 if isinstance(decoded, dict):

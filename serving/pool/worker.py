@@ -37,6 +37,9 @@ LENGTHS = struct.Struct("!II")
 """Head of a frame: bytes of the document, and of what follows it."""
 MAX_FRAME_BYTES = 64 * 2**20
 """Limit of each part; the largest answers have a tenth of it."""
+MAX_DOCUMENT_BYTES = 2**20
+"""Limit of a document that a worker sends: the service reads it on the loop that answers everybody."""
+_LONGEST_REASON = 10_000
 DESCRIBE_HEADER = "describe"
 """Header of the call by which a handler is asked for its description."""
 
@@ -58,7 +61,7 @@ def main(descriptor: int, parent: int) -> int:
         except BaseException as fault:  # noqa: BLE001 - whatever the archive's code raises is the reason
             traceback.print_exc()
             reason = f"{type(fault).__name__}: {fault}"
-            write_frame(channel, {"kind": "failed", "reason": reason})
+            write_frame(channel, {"kind": "failed", "reason": reason[:_LONGEST_REASON]})
             return 1
         write_frame(channel, {"kind": "ready", "metrics": worker.metrics.taken()})
         while (call := read_frame(channel)) is not None:

@@ -145,6 +145,7 @@ def test_a_worker_in_a_dead_ones_place_that_hangs_while_it_loads_is_ended_and_co
         ("import os\nos._exit(7)", "status 7 while it loaded.*workers.log"),
         ("class A: pass\nclass B: pass", "must define one class or a function `handle`, got 2"),
         ("import sys\nsys.exit(0)", "SystemExit: 0"),
+        ("raise ValueError('x' * 2**21)", "ValueError: xxx"),
         ("import time\ntime.sleep(600)", "within 2 s"),
     ],
 )
@@ -198,6 +199,7 @@ class Handler:
     ("written", "answers"),
     [
         (b"\xff" * 64, 1),  # four gigabytes
+        pytest.param(pack_frame({"kind": "answers", "lengths": [0], "more": "x" * 2**20}), 1, id="a long document"),
         (LENGTHS.pack(2, 0) + b"[]", 1),  # JSON, and not an object
         (LENGTHS.pack(1, 0) + b"{", 1),
         (pack_frame({"kind": "answers", "lengths": [9]}), 1),
