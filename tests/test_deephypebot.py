@@ -148,6 +148,7 @@ def test_the_variables_of_all_options_are_these_and_one_name_means_one_thing_eve
         "TORCHSERVE_METRICS_PORT", "GATEWAY_METRICS_PORT", "MODELS", "STUDIO_HOST", "STUDIO_TOKEN", "INSECURE_LISTEN",
         "TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA", "CLIENTS_FILE", "CA", "CLIENT_CERT", "CLIENT_KEY", "TOKEN_FILE",
         "HTTP_PORT", "ACCESS_LOG", "WEBHOOK_SECRET_FILE", "GATEWAY_METRICS_HOST", "TRUSTED_KEYS", "SIGNING_KEY",
+        "WORKER_HOST",
     }  # fmt: skip
     assert set(found) == {f"DEEPHYPEBOT_{name}" for name in ours} | {"MLFLOW_TRACKING_URI"}
     assert found["DEEPHYPEBOT_MODEL_STORE"] == {

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from handlers.contract import COMPILED_VARIABLE
 from tests.serving.support import ServiceProcess, running_service
 from training.sample import CATALOG_FILE, FEED_FILE, POSTS_FILE, make_sample, write_sample
 
@@ -75,7 +76,8 @@ def command(*arguments: str) -> list[str]:
 def environment() -> dict[str, str]:
     """Ours without what would lead a command elsewhere, and wide enough for tables."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DEEPHYPEBOT_"))}
-    return {**kept, "COLUMNS": "160", "PYTHONUNBUFFERED": "1"}
+    decoded_by = {COMPILED_VARIABLE: os.environ[COMPILED_VARIABLE]}
+    return {**kept, **decoded_by, "COLUMNS": "160", "PYTHONUNBUFFERED": "1"}
 
 
 def run(*arguments: str, timeout: float = 180) -> str:

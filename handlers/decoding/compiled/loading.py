@@ -48,11 +48,14 @@ def is_available() -> bool:
     return os.environ.get(COMPILED_VARIABLE, "1") != "0" and importlib.util.find_spec("numba") is not None
 
 
-@cache
 def load() -> Kernels | None:
     """Return the compiled decode, or None where numba is not there or does not load; the reason is logged."""
-    if not is_available():
-        return None
+    return loaded() if is_available() else None
+
+
+@cache
+def loaded() -> Kernels | None:
+    """Return the compiled decode, the same at each call, or None where numba does not load; the reason is logged."""
     try:
         return _load()
     except Exception:  # noqa: BLE001 - a broken installation, a release with other interfaces: torch decodes instead

@@ -6,6 +6,7 @@ import dataclasses
 import os
 from pathlib import Path
 
+from handlers.contract import COMPILED_VARIABLE
 from tests.training.conftest import SampleCorpus
 from training.settings import (
     SECTIONS,
@@ -50,4 +51,4 @@ def train_command(sample: SampleCorpus, folder: Path, *more: str) -> list[str]:
 
 def clean_environment() -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "DEEPHYPEBOT_"))}
-    return {**kept, "OMP_NUM_THREADS": "1"}
+    return {**kept, "OMP_NUM_THREADS": "1", COMPILED_VARIABLE: os.environ[COMPILED_VARIABLE]}

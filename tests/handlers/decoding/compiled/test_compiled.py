@@ -208,10 +208,10 @@ def test_processors_with_narrower_registers_write_the_same_to_the_last_bit_from_
 
 @pytest.fixture
 def _unloaded() -> Iterator[None]:
-    for each in (loading.load, loading.unkept):
+    for each in (loading.loaded, loading.unkept):
         each.cache_clear()
     yield
-    for each in (loading.load, loading.unkept):
+    for each in (loading.loaded, loading.unkept):
         each.cache_clear()
 
 
