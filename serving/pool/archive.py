@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 
 import yaml
 
+from foundation.archive_members import check_members
 from serving.errors import WorkerHostError
 from serving.workers.environment import without_secrets
 
@@ -53,6 +54,7 @@ class ArchiveFolder:
             if not folder.is_absolute():
                 folder = scratch / source
                 with zipfile.ZipFile(model_store / source) as archive:
+                    check_members(archive.infolist())
                     archive.extractall(folder)
             manifest: dict[str, Any] = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
             entry: dict[str, Any] = manifest["model"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.importorskip("ray")
+pytest.importorskip("ray.cluster_utils", exc_type=ImportError)
 
 from foundation.parallel.choosing import EngineName, choose_engine
 from foundation.parallel.port import Engine, NoWorkersError

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("ray")
+pytest.importorskip("ray.cluster_utils", exc_type=ImportError)
 
 import torch
 import typer

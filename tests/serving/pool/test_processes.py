@@ -180,6 +180,24 @@ def test_the_time_of_a_load_bounds_the_compilation_of_its_code_too(
     asyncio.run(asyncio.wait_for(scene(), 30))
 
 
+def test_an_archive_with_a_member_that_leads_elsewhere_is_refused_before_it_is_unpacked(
+    pooled: Pooled, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "pooled_1.mar", "a") as archive:
+        archive.writestr("../elsewhere.py", "")
+
+    async def scene() -> None:
+        async with pooled() as running:
+            with pytest.raises(WorkerHostError, match=r"elsewhere\.py.*register the model again"):
+                await register(running)
+            assert unpacked() == []
+
+    def unpacked() -> list[Path]:
+        return [path for path in tmp_path.rglob("*.py") if path.name in {"elsewhere.py", "echo_handler.py"}]
+
+    asyncio.run(scene())
+
+
 RAW_SOCKET = """
 import os, socket, stat, sys
 class Handler:
