@@ -11,26 +11,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import grpc
 import pyarrow.parquet as pq
 
 from benchmarks.serving.archive import Archive
+from benchmarks.serving.asking import ask_all
 from benchmarks.serving.calls import Asked
-from benchmarks.serving.errors import ServerError
 from benchmarks.serving.plan import Serving
 from benchmarks.serving.run import GATEWAY, RunningServer, prepare_site, server_of
 from bulk.generating import generate_many
 from bulk.models import Model
 from foundation.parallel.processes import Processes
 from handlers.contract import CommentaryRequest
-from serving import wire
-from serving.v1 import commentary_pb2_grpc
+from serving.v1 import commentary_pb2
 
 Texts = list[tuple[str, ...]]
 """Texts of each song, in order."""
 
 _CLIENTS: Final = 32
-_DEADLINE_S: Final = 30.0
 _PART_SONGS: Final = 128
 """Songs of a part: few, so that all processes have parts of the smallest file."""
 _OF_SONGS: Final = ("genres", "artist", "title", "seed", "unit", "request_id")
@@ -102,9 +99,9 @@ def measure(
     note(f"the gateway, {serving}")
     requests = [_request(asked, number, best_of) for number in range(sizes[0])]
     with server_of(GATEWAY, prepare_site(archive, folder, folder), serving) as server:
-        asyncio.run(_ask(server, archive.model, requests[: 2 * _CLIENTS]))  # Java compiles its frequent code
+        _ask(server, archive.model, requests[: 2 * _CLIENTS])  # Java compiles its frequent code
         started = time.perf_counter()
-        texts = asyncio.run(_ask(server, archive.model, requests))
+        texts = _ask(server, archive.model, requests)
         gateway_s = time.perf_counter() - started
     written = _texts(folder / f"out-{sizes[0]}")
     per_second = len(requests) / gateway_s
@@ -150,26 +147,14 @@ def _request(asked: Asked, number: int, best_of: int | None) -> CommentaryReques
     return CommentaryRequest.from_mapping({**asked.request(number).to_mapping(), "best_of": best_of})
 
 
-async def _ask(server: RunningServer, model: str, requests: Sequence[CommentaryRequest]) -> Texts:
+def _ask(server: RunningServer, model: str, requests: Sequence[CommentaryRequest]) -> Texts:
     """Ask for all requests, some at a time, and return the texts."""
     texts: dict[int, tuple[str, ...]] = {}
-    numbers = iter(range(len(requests)))
-    async with grpc.aio.insecure_channel(server.address(GATEWAY), options=[("grpc.enable_http_proxy", 0)]) as channel:
-        generate = commentary_pb2_grpc.CommentaryStub(channel).Generate
 
-        async def ask_on() -> None:
-            for number in numbers:
-                message = wire.request_to_message(requests[number], model=model, version=None)
-                answer = await generate(message, timeout=_DEADLINE_S, wait_for_ready=True)
-                texts[number] = tuple(sample.text for sample in answer.samples)
+    def take(number: int, answer: commentary_pb2.GenerateResponse) -> None:
+        texts[number] = tuple(sample.text for sample in answer.samples)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(_CLIENTS):
-                    group.create_task(ask_on())
-        except* grpc.aio.AioRpcError as failures:
-            failure = failures.exceptions[0]
-            raise ServerError(f"a request failed: {failure}") from failures
+    asyncio.run(ask_all(server, model, requests.__getitem__, take, number=len(requests), clients=_CLIENTS))
     return [texts[number] for number in range(len(requests))]
 
 

@@ -10,25 +10,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from benchmarks.serving.options import BestOfOption, ModelArgument, PresetOption
 from foundation.result_line import finish
 
 _QUICK_EXPOSURES = 64
 
 
 def bench_replay(
-    model: Annotated[
-        Path | None,
-        typer.Argument(
-            help="An archive (.mar) or the folder of a bundle; without it, random weights of a preset's sizes."
-        ),
-    ] = None,
+    model: ModelArgument = None,
     *,
-    preset: Annotated[str, typer.Option(help="Preset for the sizes of random weights.")] = "reference",
+    preset: PresetOption = "reference",
     number: Annotated[int, typer.Option("--exposures", min=1, help="Requests that are served and replayed.")] = 10_000,
     num_samples: Annotated[int, typer.Option("--num-samples", "-n", min=1, help="Samples per request.")] = 2,
-    best_of: Annotated[
-        int, typer.Option(min=0, help="Candidates for each sample; 0 for the archive's own number.")
-    ] = 0,
+    best_of: BestOfOption = 0,
     quick: Annotated[bool, typer.Option("--quick", help=f"{_QUICK_EXPOSURES} exposures only.")] = False,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file as well.")] = None,
 ) -> None:
@@ -37,24 +31,15 @@ def bench_replay(
     Example: deephypebot bench replay model_store/lcgan_1.mar
     """
     from benchmarks.experiments.replaying import measure
-    from benchmarks.serving.archive import bring_archive
-    from benchmarks.serving.plan import Serving
-    from foundation.processors import num_processors
-    from serving.workers.cores import default_workers
+    from benchmarks.serving.archive import bring_archive, serving_of
 
     errors = Console(stderr=True)
-    workers = default_workers()
     with tempfile.TemporaryDirectory(prefix="bench-replay-") as folder:
         archive = bring_archive(model, preset, Path(folder))
         figures = measure(
             archive,
             Path(folder),
-            serving=Serving(
-                workers=workers,
-                threads=max(1, num_processors() // workers),
-                batch_size=archive.batch_size,
-                delay_ms=archive.delay_ms,
-            ),
+            serving=serving_of(archive),
             exposures=_QUICK_EXPOSURES if quick else number,
             samples=num_samples,
             best_of=best_of or None,

@@ -14,24 +14,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import grpc
-
 from benchmarks.serving.archive import Archive
+from benchmarks.serving.asking import ask_all
 from benchmarks.serving.calls import Asked
 from benchmarks.serving.errors import ServerError
 from benchmarks.serving.plan import Serving
 from benchmarks.serving.run import GATEWAY, RunningServer, prepare_site, server_of
 from experiments.replay import check, load_model, replay
-from serving import wire
+from handlers.contract import CommentaryRequest
 from serving.traffic.exposures import Exposure
 from serving.traffic.reading import ExposureFiles
-from serving.v1 import commentary_pb2_grpc
+from serving.v1 import commentary_pb2
 
 Texts = dict[tuple[str, int], str]
 """Texts by the id of their exposure and their seed."""
 
 _CLIENTS: Final = 16
-_DEADLINE_S: Final = 30.0
 _FLUSH_S: Final = 30.0
 """Time within which the gateway's last exposures are on the disk."""
 
@@ -83,7 +81,7 @@ def measure(
     note(f"serving {exposures} requests")
     with server_of(GATEWAY, site, serving) as server:
         started = time.perf_counter()
-        texts = asyncio.run(_ask(server, archive.model, asked, best_of, exposures))
+        texts = _ask(server, archive.model, asked, best_of, exposures)
         served_s = time.perf_counter() - started
         (scratch,) = folder.glob("server-*")
         rows = _exposures(scratch / "exposures", exposures)
@@ -105,27 +103,17 @@ def measure(
     )
 
 
-async def _ask(server: RunningServer, model: str, asked: Asked, best_of: int | None, number: int) -> Texts:
+def _ask(server: RunningServer, model: str, asked: Asked, best_of: int | None, number: int) -> Texts:
     """Ask for all requests, some at a time, and return the texts."""
     texts: Texts = {}
-    numbers = iter(range(number))
-    async with grpc.aio.insecure_channel(server.address(GATEWAY), options=[("grpc.enable_http_proxy", 0)]) as channel:
-        generate = commentary_pb2_grpc.CommentaryStub(channel).Generate
 
-        async def ask_on() -> None:
-            for each in numbers:
-                request = replace(asked.request(each), best_of=best_of)
-                message = wire.request_to_message(request, model=model, version=None)
-                answer = await generate(message, timeout=_DEADLINE_S, wait_for_ready=True)
-                texts.update({(answer.arms[0].exposure_id, sample.seed): sample.text for sample in answer.samples})
+    def request(each: int) -> CommentaryRequest:
+        return replace(asked.request(each), best_of=best_of)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(_CLIENTS):
-                    group.create_task(ask_on())
-        except* grpc.aio.AioRpcError as failures:
-            failure = failures.exceptions[0]
-            raise ServerError(f"a request failed: {failure}") from failures
+    def take(_: int, answer: commentary_pb2.GenerateResponse) -> None:
+        texts.update({(answer.arms[0].exposure_id, sample.seed): sample.text for sample in answer.samples})
+
+    asyncio.run(ask_all(server, model, request, take, number=number, clients=_CLIENTS))
     return texts
 
 

@@ -14,8 +14,10 @@ from benchmarks.serving.errors import BenchError
 from benchmarks.serving.plan import Serving
 from benchmarks.serving.processes import Place, running
 from foundation.archive_members import check_members
+from foundation.processors import num_processors
 from handlers.contract import ARCHIVE_CONFIG, archive_name
 from serving.registry.contents import MANIFEST
+from serving.workers.cores import default_workers
 
 _MODEL_CONFIG: Final = "model-config.yaml"
 _PACKING_S: Final = 300.0
@@ -30,6 +32,19 @@ class Archive:
     version: str
     batch_size: int
     delay_ms: int
+
+
+def serving_of(
+    archive: Archive, *, workers: int = 0, threads: int = 0, batch_size: int = 0, delay_ms: int = 0
+) -> Serving:
+    """Return the requested settings, with the defaults of `serve` and of the archive for those that are 0."""
+    number = workers or default_workers()
+    return Serving(
+        workers=number,
+        threads=threads or max(1, num_processors() // number),
+        batch_size=batch_size or archive.batch_size,
+        delay_ms=delay_ms or archive.delay_ms,
+    )
 
 
 def bring_archive(source: Path | None, preset: str, folder: Path) -> Archive:

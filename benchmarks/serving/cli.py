@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from benchmarks.serving.options import ModelArgument, PresetOption
 from foundation.terminal import show
 
 if TYPE_CHECKING:
-    from benchmarks.serving.archive import Archive
-    from benchmarks.serving.plan import Plan, Serving
+    from benchmarks.serving.plan import Plan
     from benchmarks.serving.run import Note, Site
 
 _FEW_REQUESTS = 500
@@ -27,14 +27,9 @@ _TOKENS_OF_A_SENTENCE = 26
 
 
 def bench_serve(
-    model: Annotated[
-        Path | None,
-        typer.Argument(
-            help="An archive (.mar) or the folder of a bundle; without it, random weights of a preset's sizes."
-        ),
-    ] = None,
+    model: ModelArgument = None,
     *,
-    preset: Annotated[str, typer.Option(help="Preset for the sizes of random weights.")] = "reference",
+    preset: PresetOption = "reference",
     peers: Annotated[
         str, typer.Option(help="Servers to compare with: litserve,rayserve,bentoml,grpc; or none.")
     ] = "litserve,rayserve,bentoml,grpc",
@@ -92,7 +87,7 @@ def bench_serve(
 
     deephypebot bench serve --gateway --clients 1,128 --variants traced,away --memory-requests 0
     """
-    from benchmarks.serving.archive import bring_archive
+    from benchmarks.serving.archive import bring_archive, serving_of
     from benchmarks.serving.calls import Asked
     from benchmarks.serving.errors import BenchError
     from benchmarks.serving.plan import Plan, read_numbers, read_peers
@@ -106,7 +101,9 @@ def bench_serve(
         archive = bring_archive(model, preset, Path(folder))
         try:
             plan = Plan(
-                serving=_serving(archive, workers, threads, batch_size, max_batch_delay),
+                serving=serving_of(
+                    archive, workers=workers, threads=threads, batch_size=batch_size, delay_ms=max_batch_delay
+                ),
                 asked=Asked(samples=num_samples, max_tokens=64 if model else _TOKENS_OF_A_SENTENCE),
                 clients=read_numbers(clients),
                 rounds=rounds,
@@ -169,21 +166,6 @@ def _gateway(
         raise BenchError(str(cause)) from cause
     measured = measure_goals(plan, site, note, memory_requests=memory_requests, servers=servers)
     return tables(measured), figures(measured)
-
-
-def _serving(archive: Archive, workers: int, threads: int, batch_size: int, delay_ms: int) -> Serving:
-    """Return the requested settings, with the defaults of `serve` and of the archive for the others."""
-    from benchmarks.serving.plan import Serving
-    from foundation.processors import num_processors
-    from serving.workers.cores import default_workers
-
-    number = workers or default_workers()
-    return Serving(
-        workers=number,
-        threads=threads or max(1, num_processors() // number),
-        batch_size=batch_size or archive.batch_size,
-        delay_ms=delay_ms or archive.delay_ms,
-    )
 
 
 @contextmanager
